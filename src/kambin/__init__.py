@@ -1,0 +1,1 @@
+"""Measures and plans lumbosacral surgery on CT and MR scans."""
