@@ -1,0 +1,212 @@
+"""The parts of a vertebra told apart by where they lie: body, pedicles, articular, transverse and spinous processes, laminae.
+
+All in the vertebra's own frame. The body ends at the posterior wall. Behind it the two pedicles are followed backwards as long as they stay
+necks; what remains is divided by the landmarks the pedicles give: above and beside them, the superior articular process; out beyond them, the
+transverse process; below them, the inferior articular process; behind the canal in the midline, the spinous process; the rest is
+lamina (with the pars).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from kambin.anatomy.structures import Kind, Level, Side, Structure
+from kambin.geometry import FloatArray
+from kambin.reconstruction.vertebrae import Posed
+
+BoolArray = npt.NDArray[np.bool_]
+
+_NECK_GROWTH = 1.45
+"""A pedicle ends where its section has grown to this multiple of its smallest."""
+_SLAB_MM = 1.0
+_MIN_PART_VOXELS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class PedicleLandmarks:
+    """One pedicle in its vertebra's frame, millimetres: where it ends behind, and the borders of its neck.
+
+    `medial` and `lateral` are distances from the midline, `top` and `bottom` cranial coordinates.
+    """
+
+    front: float
+    back: float
+    isthmus: float
+    medial: float
+    lateral: float
+    top: float
+    bottom: float
+
+
+def vertebral_parts(posed: Posed) -> tuple[npt.NDArray[np.uint8], tuple[Structure, ...], Mapping[Side, PedicleLandmarks]]:
+    """Divide a vertebra.
+
+    Parameters
+    ----------
+    posed
+        A lumbar vertebra with its frame and foramen found (not the sacrum).
+
+    Returns
+    -------
+    labels
+        On the solid's grid: 0 outside, else 1 + index into `names`.
+    names
+        The parts.
+    pedicles
+        Landmarks by side; a side without a pedicle is missing.
+
+    A bone without a foramen is all body. Where a pedicle cannot be followed, that side has no pedicle, and its processes are told by the other's.
+    """
+    level = posed.level
+    names = part_names(level)
+    inside = posed.solid.level_mm < 0.0
+    labels = np.zeros(inside.shape, dtype=np.uint8)
+    local = posed.frame.local(posed.solid.grid.world(np.argwhere(inside)))
+    if posed.foramen is None:
+        labels[inside] = 1
+        return labels, names, {}
+    is_body = _body(posed, local)
+    pedicles = {side: found for side in Side if (found := _pedicle(posed, local, is_body, side)) is not None}
+    choice = _choose(posed, local, is_body, pedicles, names)
+    labels[inside] = choice
+    return _tidied(labels, len(names)), names, pedicles
+
+
+def part_names(level: Level) -> tuple[Structure, ...]:
+    """The parts of one vertebra in a fixed order."""
+    sided = (Kind.PEDICLE, Kind.SUPERIOR_ARTICULAR, Kind.INFERIOR_ARTICULAR, Kind.TRANSVERSE, Kind.LAMINA)
+    return (
+        Structure(Kind.BODY, level),
+        Structure(Kind.SPINOUS, level),
+        *(Structure(kind, level, side) for kind in sided for side in (Side.LEFT, Side.RIGHT)),
+    )
+
+
+def _body(posed: Posed, local: FloatArray) -> BoolArray:
+    """Points of the body: in front of the posterior wall, between the endplates, not out on a transverse process."""
+    if posed.body is not None:
+        return np.asarray(posed.body.sample(posed.frame.world(local)) < 0.0)
+    right, anterior, cranial = local.T
+    in_front = anterior >= posed.wall_mm(cranial)
+    plates = [surface.points() for surface in (posed.upper, posed.lower) if surface is not None]
+    if not plates:
+        return np.asarray(in_front)
+    rim = np.concatenate(plates)
+    half_width = float(np.quantile(np.abs(rim[:, 0]), 0.98)) + 1.5
+    within = in_front & (np.abs(right) <= half_width)
+    if posed.upper is not None:
+        within &= cranial <= np.nanmax(posed.upper.height_mm) + 1.0
+    if posed.lower is not None:
+        within &= cranial >= np.nanmin(posed.lower.height_mm) - 1.0
+    return np.asarray(within)
+
+
+def _pedicle(posed: Posed, local: FloatArray, is_body: BoolArray, side: Side) -> PedicleLandmarks | None:
+    """Follow one pedicle backwards from the posterior wall, slab by slab, to where it widens into the articular mass."""
+    assert posed.foramen is not None
+    outline = posed.foramen.hole.outline
+    middle = (outline[:, 0].min() + outline[:, 0].max()) / 2
+    out = side.sign * (local[:, 0] - middle)
+    wall = float(posed.wall_mm(4.0))
+    depth = wall - outline[:, 1].min()
+    arch = ~is_body & (out > 2.0)
+    sections = []
+    for step in np.arange(-1.0, 0.75 * depth, _SLAB_MM):
+        # A pedicle beside the canal: the slab's bone lateral of the canal's border at this depth.
+        canal = outline[np.abs(outline[:, 1] - (wall - step)) <= 1.5, 0]
+        medial = max(float((side.sign * (canal - middle)).max()) if len(canal) else 3.0, 2.0)
+        slab = arch & (np.abs(local[:, 1] - (wall - step)) <= _SLAB_MM / 2) & (out >= medial - 1.5) & (out <= medial + 24.0)
+        piece = _main_piece(np.stack([out[slab], local[slab, 2]], axis=1))
+        if len(piece) >= 4:
+            sections.append((step, len(piece), np.quantile(piece, [0.03, 0.97], axis=0)))
+    if not sections:
+        return None
+    areas = np.array([area for _, area, _ in sections], dtype=np.float64)
+    narrow = int(areas[: max(len(areas) * 2 // 3, 1)].argmin())
+    end = narrow
+    while end + 1 < len(areas) and areas[end + 1] <= _NECK_GROWTH * areas[narrow]:
+        end += 1
+    low, high = sections[narrow][2]
+    return PedicleLandmarks(
+        wall, wall - float(sections[end][0]), wall - float(sections[narrow][0]), float(low[0]), float(high[0]), float(high[1]), float(low[1])
+    )
+
+
+def _main_piece(points: FloatArray) -> FloatArray:
+    """The largest connected group of plane points, in cells of one millimetre."""
+    from scipy.ndimage import label
+
+    if len(points) < 4:
+        return points
+    cell = np.round(points).astype(np.int64)
+    cell -= cell.min(axis=0)
+    image = np.zeros(cell.max(axis=0) + 1, dtype=bool)
+    image[tuple(cell.T)] = True
+    pieces, _ = label(image, structure=np.ones((3, 3)))
+    of_point = pieces[tuple(cell.T)]
+    return points[of_point == np.bincount(of_point).argmax()]
+
+
+def _choose(
+    posed: Posed, local: FloatArray, is_body: BoolArray, pedicles: Mapping[Side, PedicleLandmarks], names: tuple[Structure, ...]
+) -> npt.NDArray[np.uint8]:
+    """The part of every point, as 1 + index into `names`."""
+    assert posed.foramen is not None
+    index = {(name.kind, name.side): number for number, name in enumerate(names, start=1)}
+    outline = posed.foramen.hole.outline
+    middle = (outline[:, 0].min() + outline[:, 0].max()) / 2
+    behind_canal = float(outline[:, 1].min())
+    choice = np.ones(len(local), dtype=np.uint8)
+    spare = next(iter(pedicles.values()), None)
+    for side in Side:
+        out = side.sign * (local[:, 0] - middle)
+        mine = ~is_body & (out >= 0)
+        neck = pedicles.get(side, spare)
+        if neck is None:
+            choice[mine] = index[Kind.LAMINA, side]
+            continue
+        depth, height = local[:, 1], local[:, 2]
+        part = np.full(len(local), index[Kind.LAMINA, side], dtype=np.uint8)
+        beside = out > neck.medial - 3.0
+        part[beside & (height < neck.bottom - 3.0)] = index[Kind.INFERIOR_ARTICULAR, side]
+        # The inferior process is what hangs below the lamina, lateral of the midline gap.
+        part[(out > 4.0) & (height < neck.bottom - 8.0)] = index[Kind.INFERIOR_ARTICULAR, side]
+        above = (height > neck.top - 2.0) | ((height > (neck.top + neck.bottom) / 2) & (depth < neck.back))
+        part[beside & above] = index[Kind.SUPERIOR_ARTICULAR, side]
+        waist = (height > neck.bottom - 9.0) & (height < neck.top + 7.0)
+        part[(out > neck.lateral + 4.0) & waist & (depth > behind_canal - 22.0)] = index[Kind.TRANSVERSE, side]
+        part[(out > neck.lateral + 9.0) & (height > neck.bottom - 14.0)] = index[Kind.TRANSVERSE, side]
+        if side in pedicles:
+            inside_neck = (depth >= neck.back) & (out >= neck.medial - 4.0) & (out <= neck.lateral + 3.0) & (height <= neck.top + 3.0)
+            part[inside_neck & (height >= neck.bottom - 4.0)] = index[Kind.PEDICLE, side]
+        part[(out < 6.0) & (depth < behind_canal - 5.0)] = index[Kind.SPINOUS, None]
+        part[(out < 10.0) & (depth < behind_canal - 14.0)] = index[Kind.SPINOUS, None]
+        choice[mine] = part[mine]
+    # What lies before the wall but beyond the body's width or height hangs on the nearest process.
+    return choice
+
+
+def _tidied(labels: npt.NDArray[np.uint8], count: int) -> npt.NDArray[np.uint8]:
+    """Every part in one piece: loose crumbs go to the part they touch most, told by the nearest kept voxel."""
+    import cc3d
+    from scipy.ndimage import distance_transform_edt
+
+    pieces = cc3d.connected_components(labels, connectivity=18)
+    sizes = np.bincount(pieces.ravel())
+    sizes[0] = 0
+    owner = np.zeros(len(sizes), dtype=np.uint8)
+    owner[pieces.ravel()] = labels.ravel()
+    keep = np.zeros(len(sizes), dtype=bool)
+    for part in range(1, count + 1):
+        of_part = np.flatnonzero((owner == part) & (sizes > 0))
+        if len(of_part):
+            biggest = of_part[sizes[of_part].argmax()]
+            if sizes[biggest] >= _MIN_PART_VOXELS:
+                keep[biggest] = True
+    kept = keep[pieces] & (labels > 0)
+    _, nearest = distance_transform_edt(~kept, return_indices=True)
+    return np.where(labels > 0, labels[tuple(nearest)], 0).astype(np.uint8)
