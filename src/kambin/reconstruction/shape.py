@@ -17,7 +17,7 @@ from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
-from scipy.ndimage import gaussian_filter, maximum_filter, minimum_filter
+from scipy.ndimage import binary_dilation, gaussian_filter, label, maximum_filter, minimum_filter
 
 from kambin.reconstruction.distance import as_distance, refined, signed_distance_mm
 from kambin.reconstruction.isosurface import guarded, zero_surface
@@ -30,6 +30,7 @@ Name = TypeVar("Name")
 
 LEVEL_LIMIT_MM = 4.0
 TARGET_SPACING_MM = 1.0
+FREE, HELD, SIGMA, ROUNDS = 0.5, 0.4, 0.6, 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,33 +177,55 @@ def _factors(spacing_mm: npt.NDArray[np.float64], target_mm: float) -> tuple[int
 def _smooth_field(
     mask: BoolArray, spacing_mm: npt.NDArray[np.float64], factors: tuple[int, int, int], smoothing: float, threads: int
 ) -> Float32Array:
-    """The smoothest field (low-pass) that keeps every voxel centre on its side of the surface with a margin."""
+    """The interpolated distance, low-pass filtered and held within the doubt that the voxels leave."""
     start = signed_distance_mm(mask, spacing_mm, threads=threads)
     # Distances to centres jump by two half voxels across a face; taking one half off each side gives the slope of a distance.
     start -= np.sign(start) * np.float32(0.5 * spacing_mm.min())
     depth = np.abs(start)
-    doubt = depth * np.where(_thin(mask), np.float32(0.4), np.float32(0.9))
-    doubt = refined(np.minimum(doubt, np.float32(0.5 * spacing_mm.max())), factors)
+    doubt = np.clip(depth, FREE * spacing_mm.min(), FREE * spacing_mm.max()).astype(np.float32)
+    doubt = refined(np.where(slender(mask), np.float32(HELD) * np.minimum(depth, spacing_mm.max()).astype(np.float32), doubt), factors)
     start = refined(start, factors)
     low, high = start - doubt, start + doubt
-    sigma_mm = 0.6 * smoothing * float(spacing_mm.max())
+    sigma_mm = SIGMA * smoothing * np.sqrt(spacing_mm * spacing_mm.max())
     sigma = sigma_mm * np.asarray(factors) / spacing_mm
     field = start
-    for _ in range(3 if smoothing > 0 else 0):
+    for _ in range(ROUNDS if smoothing > 0 else 0):
         once = gaussian_filter(field, sigma, mode="nearest", truncate=3.0)
         # 2 G - G G has no second moment: curved surfaces stay where they are, ripples of a voxel's size go.
         field = np.clip(2 * once - gaussian_filter(once, sigma, mode="nearest", truncate=3.0), low, high)
     return np.asarray(field, dtype=np.float32)
 
 
-def _thin(mask: BoolArray) -> BoolArray:
-    """Voxels of either class that belong to no 2 x 2 x 2 block of their class: plates and gaps one voxel thick."""
+def slender(mask: BoolArray) -> BoolArray:
+    """Voxels of plates, rods and gaps one voxel thick, of either class: smoothing must not break them."""
+    return np.asarray(_slender_part(mask) | _slender_part(~mask), dtype=np.bool_)
 
-    def opened(values: BoolArray) -> BoolArray:
-        blocks = minimum_filter(values.view(np.uint8), size=2, origin=0, mode="nearest")
-        return np.asarray(maximum_filter(blocks, size=2, origin=-1, mode="nearest"), dtype=np.bool_)
 
-    return np.asarray((mask & ~opened(mask)) | (~mask & ~opened(~mask)), dtype=np.bool_)
+def _slender_part(values: BoolArray) -> BoolArray:
+    """Voxels outside every 2 x 2 x 2 block, where they reach away from the blocks or join two places of them.
+
+    A single voxel or ridge upon a broad face is neither, and is left to the smoothing.
+    """
+    full = np.ones((3, 3, 3), dtype=bool)
+    blocks = minimum_filter(values.view(np.uint8), size=2, origin=0, mode="nearest")
+    thick = maximum_filter(blocks, size=2, origin=-1, mode="nearest").astype(bool)
+    rest = values & ~thick
+    if not rest.any():
+        return rest
+    near = binary_dilation(thick, full)
+    kept = binary_dilation(rest & ~near, full, iterations=2) & rest
+    pieces, count = label(rest, full)
+    contact, contacts = label(thick & binary_dilation(rest, full), full)
+    where = np.argwhere(rest & near)
+    own = pieces[tuple(where.T)].astype(np.int64)
+    met = []
+    for offset in np.argwhere(full) - 1:
+        place = np.clip(where + offset, 0, np.asarray(values.shape) - 1)
+        other = contact[tuple(place.T)].astype(np.int64)
+        met.append((own * (contacts + 1) + other)[other > 0])
+    pairs = np.unique(np.concatenate(met)) // (contacts + 1)
+    joins = np.bincount(pairs, minlength=count + 1) >= 2
+    return np.asarray(kept | joins[pieces], dtype=np.bool_)
 
 
 def _keep_volume(level: Float32Array, grid: Grid, volume_mm3: float, most_mm: float) -> tuple[Float32Array, SurfaceMesh, float]:
