@@ -1,0 +1,5 @@
+"""Files: one module a format. The only room that knows NIfTI, NRRD, MetaImage and DICOM, and RAS against LPS."""
+
+from kambin.io.read import read_scan, read_segmentation
+
+__all__ = ["read_scan", "read_segmentation"]
