@@ -1,0 +1,42 @@
+"""Values of any of our kinds as plain JSON values."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from enum import Enum
+from pathlib import PurePath
+from typing import Any
+
+import numpy as np
+
+from kambin.anatomy.structures import Structure
+
+
+def plain(value: Any) -> Any:
+    """The value as dict, list, str, int, float, bool or None; NaN and infinity become None.
+
+    Enums become their value, structures their key, paths and anything unknown their text, mappings and sequences are walked.
+    """
+    if value is None or (isinstance(value, bool | str | int) and not isinstance(value, Enum)):
+        return value
+    if isinstance(value, float):
+        return float(value) if math.isfinite(value) else None
+    if isinstance(value, np.generic | np.ndarray):
+        return plain(value.tolist())
+    if isinstance(value, Mapping):
+        return {_key(key): plain(entry) for key, entry in value.items()}
+    if isinstance(value, set | frozenset):
+        return sorted((plain(entry) for entry in value), key=str)
+    if isinstance(value, list | tuple):
+        return [plain(entry) for entry in value]
+    if isinstance(value, Enum):
+        return plain(value.value)
+    if isinstance(value, Structure):
+        return value.key
+    return str(value) if not isinstance(value, PurePath) else value.as_posix()
+
+
+def _key(key: Any) -> str:
+    converted = plain(key)
+    return converted if isinstance(converted, str) else str(converted)

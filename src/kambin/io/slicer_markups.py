@@ -1,0 +1,91 @@
+"""Evidence as 3D Slicer markups (``.mrk.json``): the points and curves that every value was read from, in LPS millimetres."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from kambin.io.lps import lps_from_ras
+from kambin.measurement.result import EvidenceCurve, EvidencePoint, Measurement, Measurements
+
+SCHEMA = "https://raw.githubusercontent.com/slicer/slicer/master/Modules/Loadable/Markups/Resources/Schema/markups-schema-v1.0.3.json#"
+_COLOURS = {
+    "measure": [0.85, 0.15, 0.15],
+    "outline": [0.10, 0.45, 0.85],
+    "bridge": [0.95, 0.60, 0.10],
+    "construction": [0.45, 0.45, 0.45],
+}
+_POINTS = [0.10, 0.10, 0.10]
+
+
+def write_markups(measurements: Measurements, path: str | Path) -> None:
+    """Write the evidence of every measured row.
+
+    A row's points become one fiducial list, a curve of two points a line, any other curve an open or closed curve; names begin
+    with symbol, level and side. Help lines are there but hidden, so that the scene opens legibly.
+    """
+    markups = [markup for row in measurements.rows if row.is_measured for markup in _row(row)]
+    document = {"@schema": SCHEMA, "markups": markups}
+    Path(path).write_text(json.dumps(document, indent=1, allow_nan=False, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _row(row: Measurement) -> list[dict[str, Any]]:
+    title = " ".join(part for part in (row.quantity.symbol, row.level, str(row.side) if row.side else "") if part)
+    result = [_curve(title, row, curve) for curve in row.evidence.curves if len(curve.points_mm) >= 2]
+    if row.evidence.points:
+        result.append(_points(title, row.evidence.points))
+    return result
+
+
+def _points(title: str, points: tuple[EvidencePoint, ...]) -> dict[str, Any]:
+    control = [_control(index, point.name, point.position_mm) for index, point in enumerate(points, start=1)]
+    return _markup("Fiducial", f"{title}: points", control, _POINTS, visible=True, labels=True)
+
+
+def _curve(title: str, row: Measurement, curve: EvidenceCurve) -> dict[str, Any]:
+    kind = "Line" if len(curve.points_mm) == 2 else "ClosedCurve" if curve.closed else "Curve"
+    control = [_control(index, f"{curve.name}-{index}", point) for index, point in enumerate(curve.points_mm, start=1)]
+    colour = _COLOURS.get(curve.role, _COLOURS["construction"])
+    result = _markup(kind, f"{title}: {curve.name}", control, colour, visible=curve.role != "construction", labels=False)
+    result["description"] = f"{row.quantity.name} {row.value:.6g} {row.quantity.unit} ({curve.role})"
+    return result
+
+
+def _control(index: int, label: str, position_mm: Any) -> dict[str, Any]:
+    return {
+        "id": str(index),
+        "label": label,
+        "position": lps_from_ras(position_mm).tolist(),
+        "orientation": [-1.0, 0.0, 0.0, 0.0, -1.0, 0.0, 0.0, 0.0, 1.0],  # the node's own axes, RAS, seen from LPS
+        "selected": True,
+        "locked": True,
+        "visibility": True,
+        "positionStatus": "defined",  # left out, some versions of Slicer take the point for one not yet placed
+    }
+
+
+def _markup(
+    kind: str, name: str, control: list[dict[str, Any]], colour: list[float], *, visible: bool, labels: bool
+) -> dict[str, Any]:
+    return {
+        "type": kind,
+        "name": name,
+        "coordinateSystem": "LPS",
+        "coordinateUnits": "mm",
+        "locked": True,
+        "fixedNumberOfControlPoints": True,
+        "labelFormat": "%N-%d",
+        "controlPoints": control,
+        "display": {
+            "visibility": visible,
+            "color": colour,
+            "selectedColor": colour,
+            "propertiesLabelVisibility": False,
+            "pointLabelsVisibility": labels,
+            "glyphType": "Sphere3D",
+            "glyphSize": 1.5,
+            "useGlyphScale": False,
+            "lineThickness": 0.3,
+        },
+    }
