@@ -22,6 +22,8 @@ BoolArray = npt.NDArray[np.bool_]
 
 _NECK_GROWTH = 1.45
 """A pedicle ends where its section has grown to this multiple of its smallest."""
+_LEDGE = 0.6
+"""A column of the section lower than this fraction of the highest is no longer pedicle but the ledge of a transverse process."""
 _SLAB_MM = 1.0
 _MIN_PART_VOXELS = 8
 
@@ -96,7 +98,7 @@ def _body(posed: Posed, local: FloatArray) -> BoolArray:
     if not plates:
         return np.asarray(in_front)
     rim = np.concatenate(plates)
-    half_width = float(np.quantile(np.abs(rim[:, 0]), 0.98)) + 1.5
+    half_width = float(np.quantile(np.abs(rim[:, 0]), 0.98)) + 3.0
     within = in_front & (np.abs(right) <= half_width)
     if posed.upper is not None:
         within &= cranial <= np.nanmax(posed.upper.height_mm) + 1.0
@@ -115,14 +117,15 @@ def _pedicle(posed: Posed, local: FloatArray, is_body: BoolArray, side: Side) ->
     depth = wall - outline[:, 1].min()
     arch = ~is_body & (out > 2.0)
     sections = []
-    for step in np.arange(-1.0, 0.75 * depth, _SLAB_MM):
+    for step in np.arange(1.0, 0.75 * depth, _SLAB_MM):
         # A pedicle beside the canal: the slab's bone lateral of the canal's border at this depth.
         canal = outline[np.abs(outline[:, 1] - (wall - step)) <= 1.5, 0]
         medial = max(float((side.sign * (canal - middle)).max()) if len(canal) else 3.0, 2.0)
         slab = arch & (np.abs(local[:, 1] - (wall - step)) <= _SLAB_MM / 2) & (out >= medial - 1.5) & (out <= medial + 24.0)
         piece = _main_piece(np.stack([out[slab], local[slab, 2]], axis=1))
         if len(piece) >= 4:
-            sections.append((step, len(piece), np.quantile(piece, [0.03, 0.97], axis=0)))
+            neck = _without_ledge(piece)
+            sections.append((step, len(neck), np.quantile(neck, [0.03, 0.97], axis=0)))
     if not sections:
         return None
     areas = np.array([area for _, area, _ in sections], dtype=np.float64)
@@ -134,6 +137,18 @@ def _pedicle(posed: Posed, local: FloatArray, is_body: BoolArray, side: Side) ->
     return PedicleLandmarks(
         wall, wall - float(sections[end][0]), wall - float(sections[narrow][0]), float(low[0]), float(high[0]), float(high[1]), float(low[1])
     )
+
+
+def _without_ledge(piece: FloatArray) -> FloatArray:
+    """A pedicle's section without the root of the transverse process beside it: columns much lower than the highest end it."""
+    column = np.round(piece[:, 0]).astype(np.int64)
+    column -= column.min()
+    span = np.array([np.ptp(piece[column == k, 1]) if (column == k).any() else 0.0 for k in range(column.max() + 1)])
+    peak = int(span.argmax())
+    low = np.flatnonzero(span[peak:] < _LEDGE * span[peak])
+    end = peak + int(low[0]) if len(low) else len(span)
+    kept = piece[column < end]
+    return kept if len(kept) >= 4 else piece
 
 
 def _main_piece(points: FloatArray) -> FloatArray:
@@ -183,10 +198,13 @@ def _choose(
         if side in pedicles:
             inside_neck = (depth >= neck.back) & (out >= neck.medial - 4.0) & (out <= neck.lateral + 3.0) & (height <= neck.top + 3.0)
             part[inside_neck & (height >= neck.bottom - 4.0)] = index[Kind.PEDICLE, side]
+        # The posterior wall is hollow in its middle: the body's rim reaches behind the wall beside and between the pedicles.
+        behind_wall = posed.wall_mm(height) - depth
+        part[(behind_wall < 5.0) & (out < neck.medial - 1.0)] = index[Kind.BODY, None]
+        part[(behind_wall < 4.0) & ((height > neck.top + 3.0) | (height < neck.bottom - 3.0))] = index[Kind.BODY, None]
         part[(out < 6.0) & (depth < behind_canal - 5.0)] = index[Kind.SPINOUS, None]
         part[(out < 10.0) & (depth < behind_canal - 14.0)] = index[Kind.SPINOUS, None]
         choice[mine] = part[mine]
-    # What lies before the wall but beyond the body's width or height hangs on the nearest process.
     return choice
 
 
