@@ -65,7 +65,10 @@ def find_foramen(solid: Solid, frame: Frame, body_radius_mm: float, heights_mm: 
     heights = np.arange(heights_mm[0], heights_mm[1] + 0.1, 1.0)
     plane = lattice.points()
     local = np.concatenate(
-        [np.broadcast_to(plane[:, :, None], (*lattice.shape, len(heights), 2)), np.broadcast_to(heights[:, None], (*lattice.shape, len(heights), 1))],
+        [
+            np.broadcast_to(plane[:, :, None], (*lattice.shape, len(heights), 2)),
+            np.broadcast_to(heights[:, None], (*lattice.shape, len(heights), 1)),
+        ],
         axis=-1,
     )
     level = solid.sample(frame.world(local))

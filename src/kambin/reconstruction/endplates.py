@@ -59,9 +59,7 @@ def lattice_axes() -> tuple[FloatArray, FloatArray]:
     return PITCH_MM * np.arange(-n, n + 1), np.arange(_DEPTH_MM[0], _DEPTH_MM[1] + 1e-6, PITCH_MM)
 
 
-def first_bone(
-    solid: Solid, frame: Frame, start_mm: float, stop_mm: float, behind_mm: FloatArray | float
-) -> HeightMap:
+def first_bone(solid: Solid, frame: Frame, start_mm: float, stop_mm: float, behind_mm: FloatArray | float) -> HeightMap:
     """Height of the first bone met on rays along *cranial* from `start_mm` to `stop_mm` (either direction).
 
     Parameters

@@ -15,8 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from kambin.anatomy.structures import Kind, Level, Side, Structure
-from kambin.geometry import FloatArray
+from kambin.geometry import FloatArray, Frame
 from kambin.reconstruction.vertebrae import Posed
+from kambin.spine import PedicleNeck
 
 BoolArray = npt.NDArray[np.bool_]
 
@@ -32,9 +33,11 @@ _MIN_PART_VOXELS = 8
 class PedicleLandmarks:
     """One pedicle in its vertebra's frame, millimetres: where it ends behind, and the borders of its neck.
 
-    `medial` and `lateral` are distances from the midline, `top` and `bottom` cranial coordinates.
+    `medial` and `lateral` are distances from the canal's midline (at `middle` along *right*), `top` and `bottom` cranial coordinates.
     """
 
+    side: Side
+    middle: float
     front: float
     back: float
     isthmus: float
@@ -43,14 +46,27 @@ class PedicleLandmarks:
     top: float
     bottom: float
 
+    def neck(self, frame: Frame) -> PedicleNeck:
+        """The same as points in space."""
 
-def vertebral_parts(posed: Posed) -> tuple[npt.NDArray[np.uint8], tuple[Structure, ...], Mapping[Side, PedicleLandmarks]]:
+        def at(out: float, height: float) -> FloatArray:
+            return frame.world([self.middle + self.side.sign * out, self.isthmus, height])
+
+        out, height = (self.medial + self.lateral) / 2, (self.top + self.bottom) / 2
+        return PedicleNeck(
+            at(out, height), at(self.medial, height), at(self.lateral, height), at(out, self.top), at(out, self.bottom)
+        )
+
+
+def vertebral_parts(posed: Posed, pedicles: Mapping[Side, PedicleLandmarks]) -> tuple[npt.NDArray[np.uint8], tuple[Structure, ...]]:
     """Divide a vertebra.
 
     Parameters
     ----------
     posed
         A lumbar vertebra with its frame and foramen found (not the sacrum).
+    pedicles
+        What `pedicle_landmarks` found.
 
     Returns
     -------
@@ -58,8 +74,6 @@ def vertebral_parts(posed: Posed) -> tuple[npt.NDArray[np.uint8], tuple[Structur
         On the solid's grid: 0 outside, else 1 + index into `names`.
     names
         The parts.
-    pedicles
-        Landmarks by side; a side without a pedicle is missing.
 
     A bone without a foramen is all body. Where a pedicle cannot be followed, that side has no pedicle, and its processes are told by the other's.
     """
@@ -70,12 +84,11 @@ def vertebral_parts(posed: Posed) -> tuple[npt.NDArray[np.uint8], tuple[Structur
     local = posed.frame.local(posed.solid.grid.world(np.argwhere(inside)))
     if posed.foramen is None:
         labels[inside] = 1
-        return labels, names, {}
+        return labels, names
     is_body = _body(posed, local)
-    pedicles = {side: found for side in Side if (found := _pedicle(posed, local, is_body, side)) is not None}
     choice = _choose(posed, local, is_body, pedicles, names)
     labels[inside] = choice
-    return _tidied(labels, len(names)), names, pedicles
+    return _tidied(labels, len(names)), names
 
 
 def part_names(level: Level) -> tuple[Structure, ...]:
@@ -113,7 +126,7 @@ def _pedicle(posed: Posed, local: FloatArray, is_body: BoolArray, side: Side) ->
     outline = posed.foramen.hole.outline
     middle = (outline[:, 0].min() + outline[:, 0].max()) / 2
     out = side.sign * (local[:, 0] - middle)
-    wall = float(posed.wall_mm(4.0))
+    wall = float(posed.foramen.wall(4.0))
     depth = wall - outline[:, 1].min()
     arch = ~is_body & (out > 2.0)
     sections = []
@@ -135,8 +148,25 @@ def _pedicle(posed: Posed, local: FloatArray, is_body: BoolArray, side: Side) ->
         end += 1
     low, high = sections[narrow][2]
     return PedicleLandmarks(
-        wall, wall - float(sections[end][0]), wall - float(sections[narrow][0]), float(low[0]), float(high[0]), float(high[1]), float(low[1])
+        side,
+        float(middle),
+        wall,
+        wall - float(sections[end][0]),
+        wall - float(sections[narrow][0]),
+        float(low[0]),
+        float(high[0]),
+        float(high[1]),
+        float(low[1]),
     )
+
+
+def pedicle_landmarks(posed: Posed) -> Mapping[Side, PedicleLandmarks]:
+    """The pedicles of a vertebra, by side; empty for a bone without a foramen."""
+    if posed.foramen is None:
+        return {}
+    local = posed.frame.local(posed.solid.grid.world(np.argwhere(posed.solid.level_mm < 0.0)))
+    is_body = _body(posed, local)
+    return {side: found for side in Side if (found := _pedicle(posed, local, is_body, side)) is not None}
 
 
 def _without_ledge(piece: FloatArray) -> FloatArray:
@@ -196,10 +226,12 @@ def _choose(
         part[(out > neck.lateral + 4.0) & waist & (depth > behind_canal - 22.0)] = index[Kind.TRANSVERSE, side]
         part[(out > neck.lateral + 9.0) & (height > neck.bottom - 14.0)] = index[Kind.TRANSVERSE, side]
         if side in pedicles:
-            inside_neck = (depth >= neck.back) & (out >= neck.medial - 4.0) & (out <= neck.lateral + 3.0) & (height <= neck.top + 3.0)
+            inside_neck = (
+                (depth >= neck.back) & (out >= neck.medial - 4.0) & (out <= neck.lateral + 3.0) & (height <= neck.top + 3.0)
+            )
             part[inside_neck & (height >= neck.bottom - 4.0)] = index[Kind.PEDICLE, side]
         # The posterior wall is hollow in its middle: the body's rim reaches behind the wall beside and between the pedicles.
-        behind_wall = posed.wall_mm(height) - depth
+        behind_wall = posed.foramen.wall(height) - depth
         part[(behind_wall < 5.0) & (out < neck.medial - 1.0)] = index[Kind.BODY, None]
         part[(behind_wall < 4.0) & ((height > neck.top + 3.0) | (height < neck.bottom - 3.0))] = index[Kind.BODY, None]
         part[(out < 6.0) & (depth < behind_canal - 5.0)] = index[Kind.SPINOUS, None]

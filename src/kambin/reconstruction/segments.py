@@ -117,7 +117,9 @@ def _common(upper: Posed, lower: Posed, frame: Frame) -> tuple[HeightMap, Height
     bottom = endplate_region(first_bone(lower.bearing, frame, _REACH_MM, -_REACH_MM, behind), top.valid)
     both = top.valid & bottom.valid
     if both.sum() * PITCH_MM**2 < _MIN_FOOTPRINT_MM2:
-        raise NoSegment(f"the endplates of {upper.level} and {lower.level} share only {both.sum() * PITCH_MM**2:.0f} mm² of footprint")
+        raise NoSegment(
+            f"the endplates of {upper.level} and {lower.level} share only {both.sum() * PITCH_MM**2:.0f} mm² of footprint"
+        )
     return top.restricted(both), bottom.restricted(both)
 
 

@@ -210,5 +210,7 @@ def pose_all(bones: Sequence[BoneMask], solids: Sequence[Solid], bodies: Sequenc
             anterior = above.frame.anterior
         posed.append(pose(bone, solid, body, cranial, anterior, above))
         if posed[-1].foramen is None and known and bone.level is not Level.S1:  # S1's canal may be open behind
-            doubts.append(Doubt(Severity.WARNING, f"{bone.level}: no vertebral foramen was found; its front-to-back direction is less sure."))
+            doubts.append(
+                Doubt(Severity.WARNING, f"{bone.level}: no vertebral foramen was found; its front-to-back direction is less sure.")
+            )
     return posed, doubts

@@ -50,6 +50,25 @@ class Endplate:
 
 
 @dataclass(frozen=True, eq=False)
+class PedicleNeck:
+    """The narrow place of one pedicle, RAS millimetres.
+
+    Parameters
+    ----------
+    centre_mm
+        Its middle.
+    medial_mm, lateral_mm, cranial_mm, caudal_mm
+        Its borders, each of shape (3,).
+    """
+
+    centre_mm: FloatArray
+    medial_mm: FloatArray
+    lateral_mm: FloatArray
+    cranial_mm: FloatArray
+    caudal_mm: FloatArray
+
+
+@dataclass(frozen=True, eq=False)
 class Vertebra:
     """One vertebra. For S1 the solid is the whole sacrum, and only the upper endplate exists.
 
@@ -67,6 +86,10 @@ class Vertebra:
         None where it is out of the field of view or not found.
     complete
         Whether the bone lies whole inside the field of view.
+    pedicles
+        The necks of the pedicles that were found, by side.
+    canal_centre_mm
+        Centre of the vertebral foramen at the height of the frame's origin, or None where there is no arch.
     """
 
     level: Level
@@ -76,6 +99,8 @@ class Vertebra:
     upper_endplate: Endplate | None
     lower_endplate: Endplate | None
     complete: bool
+    pedicles: Mapping[Side, PedicleNeck] = field(default_factory=dict)
+    canal_centre_mm: FloatArray | None = None
 
     def part(self, kind: Kind, side: Side | None = None) -> Solid | None:
         """The solid of one part, or None."""
