@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -128,16 +128,10 @@ def _slices(subject: str, file: File) -> list[Slice]:
             ]
         result = []
         for index, frame in enumerate(frames):
-            groups = [
-                _first(frame, name) or _first(shared, name) or header
-                for name in (
-                    "PlanePositionSequence",
-                    "PlaneOrientationSequence",
-                    "PixelMeasuresSequence",
-                    "PixelValueTransformationSequence",
-                )
-            ]
-            result.append(_slice(f"frame {index + 1}", *groups, shape, file, index))
+            position, orientation, measures, values = (
+                _first(frame, name) or _first(shared, name) or header for name in _FUNCTIONAL_GROUPS
+            )
+            result.append(_slice(f"frame {index + 1}", position, orientation, measures, values, shape, file, index))
         return result
     except (AttributeError, TypeError, ValueError) as error:
         raise InputError(
@@ -164,6 +158,14 @@ def _slice(
     )
 
 
+_FUNCTIONAL_GROUPS = (
+    "PlanePositionSequence",
+    "PlaneOrientationSequence",
+    "PixelMeasuresSequence",
+    "PixelValueTransformationSequence",
+)
+
+
 def _first(header: Any, name: str) -> Any:
     sequence = header.get(name) if header is not None else None
     return sequence[0] if sequence else None
@@ -177,7 +179,7 @@ def _refuse_mixed(subject: str, slices: Sequence[Slice]) -> None:
         problems.append(spacing)
     if abs(np.linalg.norm(first.directions, axis=1) - 1).max() > 0.01 or abs(first.directions[0] @ first.directions[1]) > 0.01:
         problems.append(f"expected two unit directions at right angles, found {first.directions.ravel().tolist()}")
-    checks = (
+    checks: tuple[tuple[str, Callable[[Slice], bool], Callable[[Slice], str]], ...] = (
         ("image size", lambda each: each.shape == first.shape, lambda each: f"{each.shape[0]} x {each.shape[1]}"),
         (
             "pixel spacing",
@@ -186,7 +188,7 @@ def _refuse_mixed(subject: str, slices: Sequence[Slice]) -> None:
         ),
         (
             "orientation",
-            lambda each: np.allclose(each.directions, first.directions, atol=_SAME_DIRECTION),
+            lambda each: bool(np.allclose(each.directions, first.directions, atol=_SAME_DIRECTION)),
             lambda each: str(np.round(each.directions.ravel(), 3).tolist()),
         ),
     )

@@ -80,7 +80,7 @@ def read_segmentation(
     volumes: list[NamedVolume] = []
     pair: list[RawVolume] = []
     for path, its_scheme in zip(paths, schemes, strict=True):
-        raw = finished(straight(_read_labels(path, its_scheme), labels=True), spacing_scale)
+        raw = finished(straight(read_labels_raw(path, its_scheme), labels=True), spacing_scale)
         if its_scheme.is_pair:
             pair.append(raw)
             continue
@@ -101,7 +101,7 @@ def read_raw(path: str | Path, *, series: int | str | None = None) -> RawVolume:
         text, _, series = text.rpartition("#")
     source = readable(text)
     name = source.name.lower()
-    if source.is_dir() or name.endswith((".zip", ".dcm", ".dicom", ".ima")) or _has_dicom_mark(source):
+    if is_dicom(source):
         from kambin.io.dicom import read_dicom
 
         return read_dicom(source, series)
@@ -125,7 +125,10 @@ def read_raw(path: str | Path, *, series: int | str | None = None) -> RawVolume:
 FORMATS = (".nii", ".nii.gz", ".nrrd", ".seg.nrrd", ".mha", ".mhd", "DICOM files, a folder or a .zip of them")
 
 
-def _has_dicom_mark(path: Path) -> bool:
+def is_dicom(path: Path) -> bool:
+    """Whether a path is to be read as DICOM: a folder, a zip, or a file with DICOM's mark or the name of one."""
+    if path.is_dir() or path.name.lower().endswith((".zip", ".dcm", ".dicom", ".ima")):
+        return True
     try:
         with path.open("rb") as stream:
             return stream.read(132)[128:] == b"DICM"
@@ -133,7 +136,8 @@ def _has_dicom_mark(path: Path) -> bool:
         raise InputError(path, f"the file cannot be read ({error.strerror or error})") from error
 
 
-def _read_labels(path: str | Path, scheme: Scheme) -> RawVolume:
+def read_labels_raw(path: str | Path, scheme: Scheme) -> RawVolume:
+    """The numbers of a label map, a `.seg.nrrd` or a folder of masks, in stored order. See `read_segmentation`."""
     source = readable(path)
     if source.is_dir():
         from kambin.io.folder import read_mask_folder

@@ -33,8 +33,8 @@ def read_spineps(raws: Sequence[RawVolume], scheme: Scheme, lowest: Level | None
         When there are more than two maps, two of one kind, the sub-region map alone, a pair on different grids, ids outside the
         scheme, or vertebra numbers that contradict the anatomy and no `lowest` to mend them.
     """
-    instances = [raw for raw in raws if not _is_sub_regions(raw)]
-    regions = [raw for raw in raws if _is_sub_regions(raw)]
+    instances = [raw for raw in raws if not is_sub_region_map(raw)]
+    regions = [raw for raw in raws if is_sub_region_map(raw)]
     if not instances:
         raise InputError(
             regions[0].source,
@@ -57,7 +57,8 @@ def _present(raw: RawVolume) -> set[int]:
     return set(np.flatnonzero(np.bincount(ids.ravel())).tolist()) - {0}
 
 
-def _is_sub_regions(raw: RawVolume) -> bool:
+def is_sub_region_map(raw: RawVolume) -> bool:
+    """Whether a map is SPINEPS's sub-regions rather than its instances: parts, cord or canal in it, and no vertebra number."""
     present = _present(raw)
     return not present & set(_VERTEBRAE) and bool(present & {*range(41, 51), _CORD, _CANAL, 62, 100})
 

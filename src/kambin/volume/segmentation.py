@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -74,8 +74,8 @@ class Segmentation:
     def read(
         cls,
         *paths: str | Path,
-        scheme: str | Scheme,
-        lowest: Level | None = None,
+        scheme: str | Path | Scheme | Sequence[str | Path | Scheme],
+        lowest: Level | str | None = None,
         spacing_scale: tuple[float, float, float] | None = None,
     ) -> Segmentation:
         """Read a label map (or the several files that make one) by its declared scheme. See `kambin.io.read_segmentation`."""
