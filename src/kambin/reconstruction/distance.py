@@ -60,26 +60,69 @@ def refined(field: Float32Array, factors: tuple[int, int, int]) -> Float32Array:
 
 
 def as_distance(field: Float32Array, spacing_mm: npt.ArrayLike, limit_mm: float, *, threads: int = 1) -> Float32Array:
-    """A field with (to first order) the same zero set, whose values are about signed millimetres, clipped to ± `limit_mm`.
+    """Signed distance (mm, clipped to ± `limit_mm`) to the zero set of a sampled field, which stays in place to second order.
 
-    Near the zero set the value is field / |gradient|; two samples and more away from it the exact distance between voxel centres
-    takes over, less the mean depth of the surface below the nearest centre.
+    Samples next to a change of sign take value over slope, held near the distance to the plane through the crossings on the
+    lattice's edges; from them the eikonal equation is solved outwards, upwind and to first order, starting from the distance
+    between samples.
+
+    Raises
+    ------
+    ValueError
+        When the field has one sign throughout.
     """
     spacing = np.asarray(spacing_mm, dtype=np.float64)
-    step = float(spacing.max())
-    slope = np.zeros(field.shape, dtype=np.float32)
-    for axis, h in enumerate(spacing):
-        slope += np.square(np.gradient(field, h, axis=axis)).astype(np.float32)
-    np.sqrt(slope, out=slope)
-    # On the ridges of thin parts the gradient vanishes; the guard keeps such samples finite, the far distance bounds them.
-    near = field / np.maximum(slope, np.float32(0.3))
     inside = field < 0
-    far = signed_distance_mm(inside, spacing, threads=threads)
-    depth = np.float32(0.43 * spacing.mean())
-    far = np.where(inside, np.minimum(far + depth, 0), np.maximum(far - depth, 0))
-    weight = np.clip((np.abs(far) - step) / step, 0, 1).astype(np.float32)
-    # A sample one voxel from the surface cannot be further from it than its nearest sample of the other class.
-    bound = np.abs(far) + depth
-    near = np.clip(near, -bound, bound)
-    result = near + weight * (far - near)
-    return np.asarray(np.clip(result, -limit_mm, limit_mm), dtype=np.float32)
+    # The distance between samples overshoots by about half a step: a start that a few sweeps mend, and the value beyond the band.
+    size = np.abs(signed_distance_mm(inside, spacing, threads=threads))
+    size = np.maximum(size - np.float32(0.35 * spacing.mean()), np.float32(0))
+    crossing = _crossing_distance(field, inside, spacing)
+    fixed = np.isfinite(crossing)
+    # Value over slope is the smoother estimate, but fails on the ridges of thin parts: it is trusted near the other one only.
+    slope = np.zeros(field.shape, dtype=np.float32)
+    for axis, step in enumerate(spacing):
+        slope += np.square(np.gradient(field, np.float32(step), axis=axis))
+    smooth = np.abs(field[fixed]) / np.maximum(np.sqrt(slope[fixed]), np.float32(1e-6))
+    size[fixed] = np.clip(smooth, np.float32(0.75) * crossing[fixed], np.float32(1.25) * crossing[fixed])
+    size = np.pad(size, 1, mode="edge")
+    band = np.pad(~fixed, 1) & (size < limit_mm + 1.5 * spacing.max())
+    place = np.flatnonzero(band)
+    flat = size.ravel()
+    strides = (size.shape[1] * size.shape[2], size.shape[2], 1)
+    for _ in range(int(np.ceil(limit_mm / spacing.min())) + 2):
+        nearest = np.stack([np.minimum(flat[place - step], flat[place + step]) for step in strides])
+        flat[place] = _upwind(nearest, spacing)
+    size = flat.reshape(size.shape)[1:-1, 1:-1, 1:-1]
+    return np.asarray(np.clip(np.where(inside, -size, size), -limit_mm, limit_mm), dtype=np.float32)
+
+
+def _crossing_distance(field: Float32Array, inside: BoolArray, spacing_mm: npt.NDArray[np.float64]) -> Float32Array:
+    """Distance to the plane through the nearest crossings along the axes; infinite where no neighbour has the other sign."""
+    total = np.zeros(field.shape, dtype=np.float32)
+    for axis, step in enumerate(spacing_mm):
+        values, sides, sums = (np.moveaxis(array, axis, 0) for array in (field, inside, total))
+        changes = sides[1:] != sides[:-1]
+        first, second = np.abs(values[:-1][changes]), np.abs(values[1:][changes])
+        share = np.clip(first / np.maximum(first + second, np.float32(1e-12)), 1e-3, 1 - 1e-3)
+        inverse = np.zeros((2, *sums.shape), dtype=np.float32)
+        inverse[0, :-1][changes] = 1 / (step * share)
+        inverse[1, 1:][changes] = 1 / (step * (1 - share))
+        sums += np.square(inverse.max(axis=0))
+    with np.errstate(divide="ignore"):
+        return np.asarray(1 / np.sqrt(total), dtype=np.float32)
+
+
+def _upwind(nearest: Float32Array, spacing_mm: npt.NDArray[np.float64]) -> Float32Array:
+    """The solution u of sum over axes of max((u - a) / h, 0)² = 1, for the smaller neighbours a along each axis, shape (3, n)."""
+    order = np.argsort(nearest, axis=0)
+    a = np.take_along_axis(nearest, order, axis=0)
+    w = (1.0 / np.square(spacing_mm)).astype(np.float32)[order]
+    result = a[0] + 1 / np.sqrt(w[0])
+    for count in (2, 3):
+        # Offsets from the smallest neighbour keep the quadratic well-conditioned in single precision.
+        offset, weight = a[:count] - a[0], w[:count]
+        sum_w, sum_wa = weight.sum(axis=0), (weight * offset).sum(axis=0)
+        root = np.square(sum_wa) - sum_w * ((weight * np.square(offset)).sum(axis=0) - 1)
+        solution = a[0] + (sum_wa + np.sqrt(np.maximum(root, 0))) / sum_w
+        result = np.where(result > a[count - 1], solution, result)
+    return np.asarray(result, dtype=np.float32)

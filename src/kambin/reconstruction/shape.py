@@ -30,7 +30,10 @@ Name = TypeVar("Name")
 
 LEVEL_LIMIT_MM = 4.0
 TARGET_SPACING_MM = 1.0
-FREE, HELD, SIGMA, ROUNDS = 0.5, 0.4, 0.6, 4
+FREE, HELD = 0.5, 0.4
+"""How far smoothing may move the field: in voxels; in slender parts as a fraction of the depth, so that signs never change."""
+SIGMA, ROUNDS = 0.6, 4
+"""Width of the low-pass filter in voxels, and how often it is applied."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,15 +102,15 @@ def solid_and_note_from_mask(
     mask = np.asarray(mask, dtype=np.bool_)
     if mask.shape != grid.shape:
         raise ValueError(f"expected a mask of shape {grid.shape}, found {mask.shape}")
-    cropped, local = _cropped(mask, grid)
+    cropped, local, walls = _cropped(mask, grid)
     spacing = local.spacing_mm
     factors = _factors(spacing, target_spacing_mm)
     field = _smooth_field(cropped, spacing, factors, smoothing, threads)
     fine_shape = (int(field.shape[0]), int(field.shape[1]), int(field.shape[2]))
     fine = Grid(fine_shape, local.with_spacing_scaled(1.0 / np.asarray(factors)).world_from_voxel)
     level = as_distance(field, fine.spacing_mm, LEVEL_LIMIT_MM, threads=threads)
-    volume = float(np.count_nonzero(cropped)) * grid.voxel_volume_mm3
-    level, mesh, shift = _keep_volume(level, fine, volume, 0.25 * float(spacing.max()))
+    volume = float(np.count_nonzero(mask)) * grid.voxel_volume_mm3
+    level, mesh, shift = _keep_volume(level, fine, _wall_distance(fine, local, walls), volume, 0.25 * float(spacing.max()))
     return Solid(fine, level, mesh), ShapeNote(volume, mesh.volume_mm3, shift, touches_border(mask))
 
 
@@ -155,17 +158,50 @@ def solids_from_masks(
     return {name: results[name] for name in masks}
 
 
-def _cropped(mask: BoolArray, grid: Grid) -> tuple[BoolArray, Grid]:
-    """The mask's bounding box with enough outside around it for the field to reach its limit."""
+Walls = tuple[tuple[float | None, float | None], ...]
+"""For each axis where the image ends, below and above, in voxels of the crop; None where the mask stays clear of that end."""
+
+
+def _cropped(mask: BoolArray, grid: Grid) -> tuple[BoolArray, Grid, Walls]:
+    """The mask's bounding box with enough around it for the field to reach its limit.
+
+    Where the mask touches the image's border it is continued beyond (so that the field there knows nothing of the cut), and the
+    wall at which it is to be cut is noted.
+    """
     extents = [np.flatnonzero(mask.any(axis=tuple(a for a in range(3) if a != axis))) for axis in range(3)]
     if not extents[0].size:
         raise ValueError("expected a mask with at least one true voxel, found none")
     low = np.array([int(e[0]) for e in extents])
     high = np.array([int(e[-1]) + 1 for e in extents])
     pad = np.ceil(LEVEL_LIMIT_MM / grid.spacing_mm).astype(np.int64) + 1
-    window = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
-    padded = np.pad(mask[window], [(p, p) for p in pad])
-    return padded, grid.crop(low - pad, high + pad)
+    padded = mask[tuple(slice(a, b) for a, b in zip(low, high, strict=True))]
+    walls = []
+    for axis in range(3):
+        ends = (low[axis] == 0, high[axis] == mask.shape[axis])
+        width = int(pad[axis])
+        for side, cut in enumerate(ends):
+            reach = [(0, 0)] * 3
+            reach[axis] = (width, 0) if side == 0 else (0, width)
+            padded = np.pad(padded, reach, mode="edge" if cut else "constant")
+        inner = int(high[axis] - low[axis])
+        walls.append((width - 0.5 if ends[0] else None, width + inner - 0.5 if ends[1] else None))
+    return padded, grid.crop(low - pad, high + pad), tuple(walls)
+
+
+def _wall_distance(fine: Grid, local: Grid, walls: Walls) -> Float32Array | None:
+    """Signed distance beyond the walls of the image (negative within), on the working lattice; None without walls."""
+    beyond: Float32Array | None = None
+    # Rows of the inverse are the gradients of the voxel coordinates: their length turns voxels into millimetres across a wall.
+    per_mm = np.linalg.norm(local.voxel_from_world[:3, :3], axis=1)
+    for axis, ends in enumerate(walls):
+        place = np.linspace(0.0, local.shape[axis] - 1.0, fine.shape[axis])
+        shape = [1, 1, 1]
+        shape[axis] = -1
+        for sign, wall in zip((-1.0, 1.0), ends, strict=True):
+            if wall is not None:
+                distance = (sign * (place - wall) / per_mm[axis]).astype(np.float32).reshape(shape)
+                beyond = np.broadcast_to(distance, fine.shape) if beyond is None else np.maximum(beyond, distance)
+    return beyond
 
 
 def _factors(spacing_mm: npt.NDArray[np.float64], target_mm: float) -> tuple[int, int, int]:
@@ -182,9 +218,12 @@ def _smooth_field(
     # Distances to centres jump by two half voxels across a face; taking one half off each side gives the slope of a distance.
     start -= np.sign(start) * np.float32(0.5 * spacing_mm.min())
     depth = np.abs(start)
-    doubt = np.clip(depth, FREE * spacing_mm.min(), FREE * spacing_mm.max()).astype(np.float32)
-    doubt = refined(np.where(slender(mask), np.float32(HELD) * np.minimum(depth, spacing_mm.max()).astype(np.float32), doubt), factors)
-    start = refined(start, factors)
+    free = np.clip(depth, np.float32(FREE * spacing_mm.min()), np.float32(FREE * spacing_mm.max()))
+    held = np.float32(HELD) * np.minimum(depth, np.float32(spacing_mm.max()))
+    doubt = refined(np.where(_slender_part(mask) | _slender_part(~mask), held, free).astype(np.float32), factors)
+    plain = refined(start, factors)
+    start = _bridged(plain.copy(), mask, factors, float(spacing_mm.min()))
+    np.minimum(doubt, np.float32(HELD) * np.abs(start), out=doubt, where=start != plain)
     low, high = start - doubt, start + doubt
     sigma_mm = SIGMA * smoothing * np.sqrt(spacing_mm * spacing_mm.max())
     sigma = sigma_mm * np.asarray(factors) / spacing_mm
@@ -196,22 +235,59 @@ def _smooth_field(
     return np.asarray(field, dtype=np.float32)
 
 
-def slender(mask: BoolArray) -> BoolArray:
-    """Voxels of plates, rods and gaps one voxel thick, of either class: smoothing must not break them."""
-    return np.asarray(_slender_part(mask) | _slender_part(~mask), dtype=np.bool_)
+def _bridged(start: Float32Array, mask: BoolArray, factors: tuple[int, int, int], scale_mm: float) -> Float32Array:
+    """The refined field with a rod laid between slender voxels that meet at an edge or a corner only.
+
+    An oblique plate one voxel thick consists of such steps; interpolation would cut it into strips there.
+    """
+    thin = np.pad(_slender_part(mask), 1)
+    solid = np.pad(mask, 1)
+    if not thin.any():
+        return start
+    inner = tuple(slice(1, -1) for _ in range(3))
+    steps = [o for o in np.argwhere(np.ones((3, 3, 3))) - 1 if np.count_nonzero(o) >= 2 and o[np.flatnonzero(o)[0]] > 0]
+    for step in steps:
+
+        def at(values: BoolArray, offset: npt.NDArray[np.int64]) -> BoolArray:
+            return values[tuple(slice(1 + int(d), n - 1 + int(d)) for d, n in zip(offset, values.shape, strict=True))]
+
+        meets = solid[inner] & at(solid, step) & (thin[inner] | at(thin, step))
+        between = [step * np.array(choice) for choice in np.ndindex(2, 2, 2)]
+        for offset in {tuple(int(d) for d in b) for b in between} - {(0, 0, 0), tuple(int(d) for d in step)}:
+            meets &= ~at(solid, np.array(offset))
+        pairs = np.argwhere(meets)
+        if len(pairs):
+            offsets, values = _rod(step, factors, scale_mm)
+            place = (pairs * np.asarray(factors))[:, None, :] + offsets
+            flat = np.ravel_multi_index(tuple(np.moveaxis(place, -1, 0)), start.shape, mode="clip")
+            np.minimum.at(start.reshape(-1), flat.ravel(), np.broadcast_to(values, flat.shape).ravel())
+    return start
+
+
+def _rod(
+    step: npt.NDArray[np.int64], factors: tuple[int, int, int], scale_mm: float
+) -> tuple[npt.NDArray[np.int64], Float32Array]:
+    """Offsets on the fine lattice around a segment of one diagonal step, and the level of a rod 0.8 voxels thick there."""
+    axes = [np.arange(min(0, int(d)) * f - f, max(0, int(d)) * f + f + 1) for d, f in zip(step, factors, strict=True)]
+    offsets = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)
+    voxels = offsets / np.asarray(factors)
+    along = np.clip(voxels @ step / float(step @ step), 0, 1)
+    level = (np.linalg.norm(voxels - along[:, None] * step, axis=1) - 0.4) * scale_mm
+    near = level < 0.4 * scale_mm
+    return offsets[near], level[near].astype(np.float32)
 
 
 def _slender_part(values: BoolArray) -> BoolArray:
-    """Voxels outside every 2 x 2 x 2 block, where they reach away from the blocks or join two places of them.
+    """Plates and rods one voxel thick.
 
-    A single voxel or ridge upon a broad face is neither, and is left to the smoothing.
+    They are the voxels outside every 2 x 2 x 2 block, where they reach away from the blocks or join two places of them. A single voxel or ridge upon a broad face is neither, and is left to the smoothing.
     """
     full = np.ones((3, 3, 3), dtype=bool)
     blocks = minimum_filter(values.view(np.uint8), size=2, origin=0, mode="nearest")
     thick = maximum_filter(blocks, size=2, origin=-1, mode="nearest").astype(bool)
     rest = values & ~thick
     if not rest.any():
-        return rest
+        return np.zeros_like(values)
     near = binary_dilation(thick, full)
     kept = binary_dilation(rest & ~near, full, iterations=2) & rest
     pieces, count = label(rest, full)
@@ -228,16 +304,28 @@ def _slender_part(values: BoolArray) -> BoolArray:
     return np.asarray(kept | joins[pieces], dtype=np.bool_)
 
 
-def _keep_volume(level: Float32Array, grid: Grid, volume_mm3: float, most_mm: float) -> tuple[Float32Array, SurfaceMesh, float]:
-    """Move the level so that the surface encloses the volume (Newton steps: volume over area), by at most `most_mm`."""
+def _keep_volume(
+    level: Float32Array, grid: Grid, beyond: Float32Array | None, volume_mm3: float, most_mm: float
+) -> tuple[Float32Array, SurfaceMesh, float]:
+    """Move the level so that the surface encloses the volume (Newton steps: volume over area), by at most `most_mm`.
+
+    `beyond` cuts it at the walls of the image, which do not move.
+    """
+
+    def moved(shift: float) -> Float32Array:
+        result = level - np.float32(shift)
+        if beyond is not None:
+            np.maximum(result, beyond, out=result)
+        return guarded(np.clip(result, -LEVEL_LIMIT_MM, LEVEL_LIMIT_MM))
+
     shift = 0.0
-    moved = guarded(level)
-    mesh = zero_surface(moved, grid)
+    field = moved(shift)
+    mesh = zero_surface(field, grid)
     for _ in range(4):
         error = volume_mm3 - mesh.volume_mm3
         if abs(error) <= 1e-3 * volume_mm3 or not len(mesh.faces):
             break
         shift = float(np.clip(shift + error / mesh.area_mm2, -most_mm, most_mm))
-        moved = guarded(np.clip(level - np.float32(shift), -LEVEL_LIMIT_MM, LEVEL_LIMIT_MM))
-        mesh = zero_surface(moved, grid)
-    return moved, mesh, shift
+        field = moved(shift)
+        mesh = zero_surface(field, grid)
+    return field, mesh, shift
