@@ -280,7 +280,8 @@ def _rod(
 def _slender_part(values: BoolArray) -> BoolArray:
     """Plates and rods one voxel thick.
 
-    They are the voxels outside every 2 x 2 x 2 block, where they reach away from the blocks or join two places of them. A single voxel or ridge upon a broad face is neither, and is left to the smoothing.
+    They are the voxels outside every 2 x 2 x 2 block, where they reach away from the blocks or join two places of them. A single
+    voxel or ridge upon a broad face is neither, and is left to the smoothing.
     """
     full = np.ones((3, 3, 3), dtype=bool)
     blocks = minimum_filter(values.view(np.uint8), size=2, origin=0, mode="nearest")
