@@ -22,7 +22,7 @@ def write_seg_nrrd(grid: Grid, labels: npt.NDArray[np.uint16], table: Mapping[in
     """Write a label map that 3D Slicer opens as a segmentation.
 
     One segment a structure: its id is the structure's key, its name the structure in words, its tags the SNOMED CT codes.
-    Voxels hold the numbers of the scheme ``kambin``, so the file can be read back with that scheme, edited or not; of several labels
+    Voxels hold the numbers of the scheme ``kambin``, so the file can be read back with that scheme, edited or not; of labels
     that name one structure one remains. Positions are LPS millimetres (the header says so).
 
     Parameters

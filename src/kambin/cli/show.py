@@ -1,0 +1,191 @@
+"""What a command prints when it is done: for people a short table, for programs one JSON object."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from kambin import __version__
+from kambin.anatomy.schemes import SCHEME_NAMES, Scheme, builtin_scheme
+from kambin.anatomy.structures import Side
+from kambin.io import FileInfo
+from kambin.io.plain import plain
+from kambin.measurement.result import Measurement, Measurements
+from kambin.pipeline import RunResult
+from kambin.spine import Severity
+
+_MARKS = {Severity.SERIOUS: ("SERIOUS", "bold red"), Severity.WARNING: ("warning", "yellow"), Severity.NOTE: ("note", "dim")}
+# what the summary shows, by the quantity's key
+_PAIRED = ("foraminal_area", "foraminal_height", "foraminal_width")
+_SINGLE = ("disc_height_anterior", "disc_height_middle", "disc_height_posterior")
+
+
+def emit(document: dict[str, Any]) -> None:
+    """One JSON object on stdout."""
+    print(json.dumps(plain(document), indent=1, allow_nan=False, ensure_ascii=False))
+
+
+def result_document(result: RunResult) -> dict[str, Any]:
+    """What ``--json`` prints after a run or a stage."""
+    document: dict[str, Any] = {
+        "status": 0,
+        "kambin_version": __version__,
+        "folder": str(result.folder),
+        "report": None if result.report is None else str(result.report),
+        "doubts": [{"severity": doubt.severity.value, "text": doubt.text} for doubt in result.doubts],
+        "notes": list(result.notes),
+    }
+    if result.measurements is not None:
+        document |= _counts(result.measurements)
+    return document
+
+
+def _counts(measurements: Measurements) -> dict[str, int]:
+    measured = sum(row.is_measured for row in measurements.rows)
+    return {"measured": measured, "not_measurable": len(measurements.rows) - measured}
+
+
+def show_result(result: RunResult) -> None:
+    """Doubts, the key measures, where the files are."""
+    console = Console(highlight=False)
+    for doubt in result.doubts:
+        mark, style = _MARKS[doubt.severity]
+        console.print(Text.assemble((f"{mark}: ", style), doubt.text))
+    if result.measurements is not None:
+        console.print(_summary(result.measurements))
+        counts = _counts(result.measurements)
+        console.print(f"{counts['measured']} measured, {counts['not_measurable']} not measurable (reasons in measurements.json)")
+    for note in result.notes:
+        console.print(Text.assemble(("note: ", "yellow"), note))
+    console.print(f"folder  {result.folder}", soft_wrap=True, markup=False)
+    if result.report is not None:
+        console.print(f"report  {result.report}", soft_wrap=True, markup=False)
+
+
+def _summary(measurements: Measurements) -> Table:
+    """Segments downwards; left and right of each foraminal measure; disc heights. A dash where there is no value."""
+    rows = {(row.quantity.key, row.level, row.side): row for row in measurements.rows}
+    quantities = {row.quantity.key: row.quantity for row in measurements.rows}
+    paired = [key for key in _PAIRED if key in quantities]
+    single = [key for key in _SINGLE if key in quantities]
+    table = Table(title="left / right", title_justify="right", title_style="dim")
+    table.add_column("segment")
+    for key in paired:
+        table.add_column(f"{quantities[key].symbol} {quantities[key].unit}", justify="right")
+    if single:
+        table.add_column("disc height mm\nant. / mid. / post.", justify="right")
+    shown = {*paired, *single}
+    for level in dict.fromkeys(row.level for row in measurements.rows if row.quantity.key in shown):
+        cells = [" / ".join(_value(rows.get((key, level, side))) for side in (Side.LEFT, Side.RIGHT)) for key in paired]
+        if single:
+            cells.append(" / ".join(_value(rows.get((key, level, None))) for key in single))
+        table.add_row(level, *cells)
+    return table
+
+
+def _value(row: Measurement | None) -> str:
+    """One decimal; ``?`` after a value with a doubt."""
+    if row is None or row.value is None:
+        return "–"
+    return f"{row.value:.1f}" + ("?" if row.doubts else "")
+
+
+def show_schemes() -> None:
+    """The built-in schemes, one a line."""
+    table = Table("name", "label maps of", "structures", box=None)
+    for name in SCHEME_NAMES:
+        scheme = builtin_scheme(name)
+        table.add_row(name, scheme.title, str(len(scheme.structures)))
+    console = Console(highlight=False)
+    console.print(table)
+    console.print("A scheme of your own: a .toml or .csv file, given by its path.")
+
+
+def scheme_document(scheme: Scheme) -> dict[str, Any]:
+    """One scheme as plain values; structures by key, null where Kambin has no use for the number."""
+    document: dict[str, Any] = {"name": scheme.name, "title": scheme.title, "counted_from_below": scheme.from_below}
+    for name, table, names in (("labels", scheme.table, scheme.names), ("sub_regions", scheme.parts, scheme.part_names or {})):
+        if table is not None:
+            entries = sorted(table.items())
+            document[name] = {
+                str(label): {"name": names.get(label), "structure": structure.key if structure else None}
+                for label, structure in entries
+            }
+    return document
+
+
+def show_scheme(scheme: Scheme) -> None:
+    """One scheme's numbers that Kambin uses."""
+    console = Console(highlight=False)
+    console.print(f"{scheme.name}: {scheme.title}", markup=False)
+    if scheme.from_below:
+        console.print("Vertebrae are counted from the lowest one: say which it is with --lowest.")
+    for title, labels, names in (("label", scheme.table, scheme.names), ("sub-region", scheme.parts, scheme.part_names or {})):
+        used = {label: structure for label, structure in sorted((labels or {}).items()) if structure is not None}
+        if not used:
+            continue
+        table = Table(title, "called there", "structure", box=None)
+        for label, structure in used.items():
+            table.add_row(str(label), names.get(label, ""), structure.label)
+        console.print(table)
+        ignored = len(labels or {}) - len(used)
+        if ignored:
+            console.print(f"{ignored} further numbers are known and not used.")
+
+
+def info_document(info: FileInfo) -> dict[str, Any]:
+    """What a file holds, as plain values."""
+    return {name: plain(value) for name, value in info.to_dict().items()}
+
+
+def show_info(info: FileInfo) -> None:
+    """What a file holds, warnings first."""
+    console = Console(highlight=False)
+    for warning in info.warnings:
+        console.print(Text.assemble(("warning: ", "yellow"), warning))
+    facts = Table(box=None, show_header=False)
+    for name, value in _facts(info):
+        if value:
+            facts.add_row(name, Text(value))
+    console.print(facts)
+    if info.series:
+        series = Table("series", "modality", "description", "images", "", box=None)
+        for one in info.series:
+            number = "" if one.number is None else str(one.number)
+            series.add_row(number, one.modality, Text(one.description), str(one.slices), Text(one.reason or "a volume"))
+        console.print(series)
+    if info.labels:
+        labels = Table("label", "name", "structure", "voxels", "ml", box=None)
+        for label in info.labels:
+            size = (f"{label.voxels}", f"{label.volume_ml:.1f}")
+            labels.add_row(str(label.label), Text(label.name or ""), Text(label.structure or ""), *size)
+        console.print(labels)
+
+
+def _facts(info: FileInfo) -> list[tuple[str, str]]:
+    def numbers(values: tuple[float, ...] | None, form: str, joint: str = " × ") -> str:
+        return "" if values is None else joint.join(format(value, form) for value in values)
+
+    box = ""
+    if info.box_mm is not None:
+        low, high = info.box_mm
+        box = ", ".join(f"{axis} {a:.0f} to {b:.0f}" for axis, a, b in zip("RAS", low, high, strict=True))
+    values = "" if info.lowest is None or info.highest is None else f"{info.data_type}, {info.lowest:g} to {info.highest:g}"
+    oblique = "" if not info.obliquity_deg or info.obliquity_deg < 0.05 else f", {info.obliquity_deg:.1f}° oblique"
+    return [
+        ("file", info.path),
+        ("format", info.format),
+        ("content", info.content),
+        ("modality", info.modality or ""),
+        ("patient position", info.patient_position or ""),
+        ("voxels", numbers(info.shape, "d")),
+        ("spacing mm", numbers(info.spacing_mm, ".4g")),
+        ("stored as", f"{info.orientation}{oblique}" if info.orientation else ""),
+        ("extent mm", numbers(info.extent_mm, ".0f")),
+        ("box mm", box),
+        ("values", values),
+    ]
