@@ -67,6 +67,15 @@ def signed_area_mm2(loop: npt.ArrayLike) -> float:
     return float((p[:, 0] * q[:, 1] - p[:, 1] * q[:, 0]).sum() / 2.0)
 
 
+def polygon_centroid(outline: FloatArray) -> FloatArray:
+    """Area centroid of a simple polygon of shape (n, 2)."""
+    reference = outline.mean(axis=0)
+    p = outline - reference
+    q = np.roll(p, -1, axis=0)
+    cross = p[:, 0] * q[:, 1] - p[:, 1] * q[:, 0]
+    return np.asarray(reference + ((p + q) * cross[:, None]).sum(axis=0) / (3.0 * cross.sum()))
+
+
 def mesh_section(vertices_mm: FloatArray, faces: npt.NDArray[np.int64], origin_mm: FloatArray, axes: FloatArray) -> Section:
     """Cut a closed, outward-oriented triangle surface by the plane through `origin_mm` spanned by two unit vectors.
 

@@ -55,6 +55,9 @@ class Quantity:
     plausible: tuple[float, float]
     published: Mapping[str, Published] = field(default_factory=dict)
 
+    def __hash__(self) -> int:
+        return hash(self.key)
+
     def published_at(self, level: str) -> Published | None:
         """The published value for a level; the one for any level where that level has none."""
         return self.published.get(level, self.published.get(""))

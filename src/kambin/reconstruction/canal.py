@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from kambin.geometry import FloatArray, Frame
+from kambin.geometry.section import polygon_centroid
 from kambin.geometry.hole import Hole, Lattice, NoHole, find_hole
 from kambin.spine import Solid
 
@@ -97,12 +98,3 @@ def _posterior_wall(level: FloatArray, lattice: Lattice, heights: FloatArray, ce
     central = np.abs(wall - np.median(wall)) <= 4.0
     slope, offset = np.polyfit(at[central], wall[central], 1) if central.sum() >= 4 else (0.0, float(np.median(wall)))
     return float(offset), float(np.clip(slope, -0.4, 0.4))
-
-
-def polygon_centroid(outline: FloatArray) -> FloatArray:
-    """Area centroid of a simple polygon of shape (n, 2)."""
-    reference = outline.mean(axis=0)
-    p = outline - reference
-    q = np.roll(p, -1, axis=0)
-    cross = p[:, 0] * q[:, 1] - p[:, 1] * q[:, 0]
-    return np.asarray(reference + ((p + q) * cross[:, None]).sum(axis=0) / (3.0 * cross.sum()))

@@ -83,7 +83,7 @@ def as_distance(field: Float32Array, spacing_mm: npt.ArrayLike, limit_mm: float,
     for axis, step in enumerate(spacing):
         slope += np.square(np.gradient(field, np.float32(step), axis=axis))
     smooth = np.abs(field[fixed]) / np.maximum(np.sqrt(slope[fixed]), np.float32(1e-6))
-    size[fixed] = np.clip(smooth, np.float32(0.75) * crossing[fixed], np.float32(1.25) * crossing[fixed])
+    size[fixed] = np.clip(smooth, np.float32(0.5) * crossing[fixed], np.float32(1.5) * crossing[fixed])
     size = np.pad(size, 1, mode="edge")
     band = np.pad(~fixed, 1) & (size < limit_mm + 1.5 * spacing.max())
     place = np.flatnonzero(band)

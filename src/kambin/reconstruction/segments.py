@@ -9,8 +9,8 @@ import numpy as np
 
 from kambin.anatomy.structures import Level
 from kambin.geometry import FloatArray, Frame, Plane, angle_deg, unit
-from kambin.geometry.section import convex_outline, mesh_section
-from kambin.reconstruction.endplates import PITCH_MM, HeightMap, endplate_region, first_bone
+from kambin.geometry.section import convex_outline, mesh_section, polygon_centroid
+from kambin.reconstruction.endplates import PITCH_MM, BoolArray, HeightMap, endplate_region, first_bone
 from kambin.reconstruction.vertebrae import Posed
 from kambin.spine import Endplate, Solid
 from kambin.volume import Grid
@@ -60,7 +60,7 @@ def are_neighbours(upper: Level, lower: Level) -> bool:
 
 
 def find_disc_space(
-    upper: Posed, lower: Posed, disc: Solid | None, canal: Solid | None, infer: Callable[[FloatArray, Grid], Solid]
+    upper: Posed, lower: Posed, disc: Solid | None, canal: Solid | None, infer: Callable[[BoolArray, Grid], Solid]
 ) -> DiscSpace:
     """Find the disc space of two neighbouring vertebrae.
 
@@ -157,8 +157,6 @@ def _facing_canal(frame: Frame, upper: Posed, lower: Posed, canal: Solid | None)
     if canal is not None:
         section = mesh_section(canal.mesh.vertices_mm, canal.mesh.faces, frame.origin_mm, frame.axes[:2])
         if not section.is_empty and section.area_mm2 > 20.0:
-            from kambin.reconstruction.canal import polygon_centroid
-
             centre = polygon_centroid(section.largest.loops[0])
             behind = frame.world([centre[0], centre[1], 0.0])
     if behind is None:
@@ -172,7 +170,7 @@ def _facing_canal(frame: Frame, upper: Posed, lower: Posed, canal: Solid | None)
     return Frame.from_cranial_anterior(frame.origin_mm, frame.cranial, forward)
 
 
-def _inferred_disc(top: HeightMap, bottom: HeightMap, frame: Frame, infer: Callable[[FloatArray, Grid], Solid]) -> Solid:
+def _inferred_disc(top: HeightMap, bottom: HeightMap, frame: Frame, infer: Callable[[BoolArray, Grid], Solid]) -> Solid:
     """The space between the endplates as a shape, on a lattice along the frame."""
     pitch = 0.5 * PITCH_MM
     right, anterior = (np.arange(axis[0], axis[-1] + 1e-6, pitch) for axis in (top.right_mm, top.anterior_mm))
