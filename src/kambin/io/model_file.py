@@ -32,7 +32,7 @@ def save_model(model: SpineModel, path: str | Path) -> None:
 
     Provenance is written as JSON, so a tuple in it comes back as a list and a path as text; all else comes back as it was.
     """
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=3) as archive:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
         document = _Saver(archive).model(model)
         archive.writestr(_member("model.json"), json.dumps(document, allow_nan=False, ensure_ascii=False))
 
