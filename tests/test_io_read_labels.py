@@ -279,3 +279,14 @@ def test_describe_names_the_sub_regions(tmp_path: Path) -> None:
     which, what = spineps_pair(tmp_path)
     assert {entry.label: entry.structure for entry in describe(what, "spineps").labels}[41] == "posterior_arch"
     assert {entry.label: entry.structure for entry in describe(which, "spineps").labels}[124] == "disc_L5"
+
+
+def test_kambins_own_seg_nrrd_comes_back_as_it_went(tmp_path: Path) -> None:
+    from kambin.io.seg_nrrd import write_seg_nrrd
+
+    seg = read_segmentation(*spineps_pair(tmp_path), scheme="spineps")
+    write_seg_nrrd(seg.grid, seg.labels, seg.table, tmp_path / "own.seg.nrrd")
+    back = read_segmentation(tmp_path / "own.seg.nrrd", scheme="kambin")
+    assert np.array_equal(back.labels, seg.labels)
+    assert dict(back.table) == dict(seg.table)
+    assert back.grid.is_close(seg.grid)

@@ -121,11 +121,14 @@ def readable(path: str | Path) -> Path:
     Raises
     ------
     InputError
-        When there is no such file or folder.
+        When there is no such file or folder, or it may not be looked at.
     """
     found = Path(path)
-    if not found.exists():
-        raise InputError(found, "no such file or folder")
+    try:
+        if not found.exists():
+            raise InputError(found, "no such file or folder")
+    except OSError as error:
+        raise InputError(found, f"cannot be read ({error.strerror or error})") from error
     return found
 
 
