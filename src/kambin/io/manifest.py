@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from kambin.errors import InputError
-from kambin.io.plain import plain
+from kambin.io.plain import json_text, plain
 from kambin.spine import Doubt, Severity
 
 SCHEMA = "kambin.manifest/1"
@@ -104,7 +104,7 @@ class Manifest:
             "doubts": [{"severity": doubt.severity.value, "text": doubt.text} for doubt in self.doubts],
             "environment": self.environment,
         }
-        Path(path).write_text(json.dumps(document, indent=1, allow_nan=False, ensure_ascii=False) + "\n", encoding="utf-8")
+        Path(path).write_text(json_text(document), encoding="utf-8")
 
     @classmethod
     def read(cls, path: str | Path) -> Manifest:

@@ -16,7 +16,7 @@ import numpy as np
 
 from kambin.anatomy.structures import Side
 from kambin.errors import InputError
-from kambin.io.plain import plain
+from kambin.io.plain import json_text, plain
 from kambin.measurement.result import (
     Evidence,
     EvidenceCurve,
@@ -65,7 +65,7 @@ def write_measurements_json(
         "quantities": [_quantity(quantity) for quantity in _distinct(row.quantity for row in measurements.rows)],
         "rows": [_row(row) for row in measurements.rows],
     }
-    Path(path).write_text(json.dumps(document, indent=1, allow_nan=False, ensure_ascii=False) + "\n", encoding="utf-8")
+    Path(path).write_text(json_text(document), encoding="utf-8")
 
 
 def read_measurements(path: str | Path) -> Measurements:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import math
+import re
 from collections.abc import Mapping
 from enum import Enum
 from pathlib import PurePath
@@ -11,6 +13,21 @@ from typing import Any
 import numpy as np
 
 from kambin.anatomy.structures import Structure
+
+# a list of numbers spread over lines; inside a text no line break stands as such, so no text can match
+_NUMBERS = re.compile(r"\[\n\s+([-+.\deE]+(?:,\n\s+[-+.\deE]+)*)\n\s+\]")
+
+
+def json_text(document: Any) -> str:
+    """JSON of plain values, indented, with lists of numbers on one line; no NaN.
+
+    Raises
+    ------
+    ValueError
+        When a number in it is NaN or infinite.
+    """
+    text = json.dumps(document, indent=1, allow_nan=False, ensure_ascii=False)
+    return _NUMBERS.sub(lambda found: "[" + ", ".join(found[1].replace(",", " ").split()) + "]", text) + "\n"
 
 
 def plain(value: Any) -> Any:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from kambin.io.lps import lps_from_ras
+from kambin.io.plain import json_text
 from kambin.measurement.result import EvidenceCurve, EvidencePoint, Measurement, Measurements
 
 SCHEMA = "https://raw.githubusercontent.com/slicer/slicer/master/Modules/Loadable/Markups/Resources/Schema/markups-schema-v1.0.3.json#"
@@ -27,7 +27,7 @@ def write_markups(measurements: Measurements, path: str | Path) -> None:
     """
     markups = [markup for row in measurements.rows if row.is_measured for markup in _row(row)]
     document = {"@schema": SCHEMA, "markups": markups}
-    Path(path).write_text(json.dumps(document, indent=1, allow_nan=False, ensure_ascii=False) + "\n", encoding="utf-8")
+    Path(path).write_text(json_text(document), encoding="utf-8")
 
 
 def _row(row: Measurement) -> list[dict[str, Any]]:
@@ -57,7 +57,6 @@ def _control(index: int, label: str, position_mm: Any) -> dict[str, Any]:
         "id": str(index),
         "label": label,
         "position": lps_from_ras(position_mm).tolist(),
-        "orientation": [-1.0, 0.0, 0.0, 0.0, -1.0, 0.0, 0.0, 0.0, 1.0],  # the node's own axes, RAS, seen from LPS
         "selected": True,
         "locked": True,
         "visibility": True,
