@@ -27,7 +27,14 @@ class Drawn:
     rows: tuple[Measurement, ...]
 
 
-def draw_rows(view: View, rows: Iterable[Measurement], *, labelled: bool = True, only_roles: Sequence[str] = ()) -> Drawn:
+def draw_rows(
+    view: View,
+    rows: Iterable[Measurement],
+    *,
+    labelled: bool = True,
+    with_level: bool = False,
+    only_roles: Sequence[str] = (),
+) -> Drawn:
     """Draw the evidence of measured rows in a view, each in a colour of its own.
 
     Parameters
@@ -38,27 +45,33 @@ def draw_rows(view: View, rows: Iterable[Measurement], *, labelled: bool = True,
         What to draw; rows without a value or without anything that falls in the picture are passed over.
     labelled
         Whether to write symbol and value beside each.
+    with_level
+        Whether to write level and side too.
     only_roles
         Where given, only curves of these roles are drawn, and no points.
     """
     shapes: list[str] = []
     words: list[svg.Label] = []
     drawn: list[Measurement] = []
+    seen: set[bytes] = set()  # curves that an earlier row has drawn: FA, FH and FW share one outline
     for row in rows:
         if not row.is_measured:
             continue
         colour = COLOURS[len(drawn) % len(COLOURS)]
-        parts, anchor = _row(view, row, colour, only_roles)
+        parts, anchor = _row(view, row, colour, only_roles, seen)
         if not parts or anchor is None:
             continue
         drawn.append(row)
         shapes.extend(parts)
         if labelled:
-            words.append(svg.Label(anchor, row.quantity.symbol, value_text(row), colour))
+            place = f"{row.level} {row.side or ''} ".replace("  ", " ") if with_level else ""
+            words.append(svg.Label(anchor, place + row.quantity.symbol, value_text(row), colour))
     return Drawn(tuple(shapes), tuple(svg.labels(words, view.width_px, view.height_px)), tuple(drawn))
 
 
-def _row(view: View, row: Measurement, colour: str, only_roles: Sequence[str]) -> tuple[list[str], tuple[float, float] | None]:
+def _row(
+    view: View, row: Measurement, colour: str, only_roles: Sequence[str], seen: set[bytes]
+) -> tuple[list[str], tuple[float, float] | None]:
     evidence = row.evidence
     curves = [curve for curve in evidence.curves if not only_roles or curve.role in only_roles]
     order = {"construction": 0, "outline": 1, "bridge": 2, "measure": 3}
@@ -68,10 +81,14 @@ def _row(view: View, row: Measurement, colour: str, only_roles: Sequence[str]) -
         points = view.project(curve.points_mm)
         if len(points) < 1 or not _touches(view, points):
             continue
+        key = np.ascontiguousarray(curve.points_mm).tobytes()
+        if key in seen:
+            continue
+        seen.add(key)
         parts.append(_curve(row, curve, points, colour))
         anchors.append((order.get(curve.role, 0), points))
     if not only_roles:
-        if not any(rank in (1, 3) for rank, _ in anchors):
+        if not any(curve.role in ("measure", "outline") for curve in evidence.curves):
             for plane in evidence.planes:
                 line = _plane_line(view, plane)
                 if line is not None and _touches(view, line):
@@ -81,7 +98,7 @@ def _row(view: View, row: Measurement, colour: str, only_roles: Sequence[str]) -
             pixel = view.project(point.position_mm)[None]
             if _touches(view, pixel):
                 title = f"{row.quantity.symbol}: {point.name}"
-                parts.append(svg.dot(*pixel[0].tolist(), "point", style=f"fill:{colour}", title=title))
+                parts.append(svg.dot(pixel[0], "point", style=f"fill:{colour}", title=title))
                 anchors.append((-1, pixel))
     return parts, _anchor(view, anchors)
 
@@ -96,7 +113,7 @@ def _curve(row: Measurement, curve: EvidenceCurve, points: FloatArray, colour: s
     body += svg.path(points, role, closed=curve.closed, style=style, title=title)
     if role == "measure" and not curve.closed and len(points) > 1:
         for end in (points[0], points[-1]):
-            body += svg.dot(*end.tolist(), "end", 3.4, style=f"fill:{colour}")
+            body += svg.dot(end, "end", 3.4, style=f"fill:{colour}")
     return body
 
 

@@ -9,7 +9,7 @@ from html import escape
 import numpy as np
 
 from kambin.anatomy.structures import Kind, Side, Structure
-from kambin.geometry import FloatArray, Frame, Plane
+from kambin.geometry import Frame, Plane
 from kambin.measurement.result import Measurement, Measurements
 from kambin.report import slices, svg
 from kambin.report.evidence import Drawn, draw_rows
@@ -56,7 +56,7 @@ class Atelier:
         return [structure for structure in self.solids if structure.kind in kinds]
 
 
-# -- three dimensions -----------------------------------------------------------------------------------------------------------
+# -- three dimensions ---------------------------------------------------------------------------------------------------------
 
 
 def whole_spine_views(atelier: Atelier) -> list[Figure]:
@@ -69,8 +69,9 @@ def whole_spine_views(atelier: Atelier) -> list[Figure]:
     bones += [atelier.solids[structure].mesh.vertices_mm for structure in atelier.of_kind(Kind.HIP)]
     local = frame.local(np.concatenate(bones))
     low, high = local.min(axis=0), local.max(axis=0)
-    width, height = 420, 620
-    scale = 1.06 * max((high[0] - low[0]) / width, (high[1] - low[1]) / width, (high[2] - low[2]) / height)
+    width = 420
+    scale = max((high[0] - low[0]) / (width - 20), (high[1] - low[1]) / (width - 20), (high[2] - low[2]) / 640)
+    height = round((high[2] - low[2]) / scale) + 70
     centre = frame.world((low + high) / 2.0)
     no_hips = [structure for structure in shown if structure.kind is not Kind.HIP]
     sides = (
@@ -82,8 +83,8 @@ def whole_spine_views(atelier: Atelier) -> list[Figure]:
     for words, across, visible, edges in sides:
         view = View(centre, across, frame.cranial, scale, width, height)
         image = stage.draw(view, visible)
-        overlay = [_level_name(view, vertebra.frame.origin_mm, vertebra.level.value) for vertebra in atelier.model.vertebrae]
-        overlay += [svg.edge_words(width, height, edges[0], edges[1], "", ""), svg.scale_bar(scale, height, 50.0)]
+        words_at_edges = svg.edge_words(width, height, edges[0], edges[1], "", "")
+        overlay = [*_level_names(view, atelier.model), words_at_edges, svg.scale_bar(scale, height, 50.0)]
         note = "; hip bones left out" if len(visible) != len(shown) else ""
         caption = f"Whole spine seen {words}{note}. {edges[0].capitalize()} is on the left of the picture."
         figures.append(Figure(_picture(view, image, overlay, caption, "render"), caption, "third"))
@@ -111,12 +112,14 @@ def _lateral_view(atelier: Atelier, stage: Stage, segment: MotionSegment, side: 
     image = stage.draw(
         view,
         [*bones, *roots],
-        keep={bone: planes for bone in bones},
-        ghosts={} if cut is None else {bone: [Plane(cut.origin_mm, outward)] for bone in bones},
+        keep=dict.fromkeys(bones, planes),
+        ghosts={} if cut is None else dict.fromkeys(bones, (Plane(cut.origin_mm, outward),)),
+        caps=dict.fromkeys(bones, half),
     )
     drawn = draw_rows(view, rows)
     edges = ("anterior", "posterior") if side is Side.LEFT else ("posterior", "anterior")
-    overlay = [*drawn.shapes, svg.edge_words(view.width_px, view.height_px, *edges, "", ""), svg.scale_bar(0.17, 580.0), *drawn.labels]
+    words = svg.edge_words(view.width_px, view.height_px, *edges, "", "")
+    overlay = [*drawn.shapes, words, svg.scale_bar(view.mm_per_px, view.height_px), *drawn.labels]
     caption = f"{segment.name} seen from the patient’s {side}; the {side} half alone is drawn. " + (
         "What lies outside the lateral cut is faint. " if cut is not None else ""
     )
@@ -128,14 +131,13 @@ def _posterior_view(atelier: Atelier, stage: Stage, segment: MotionSegment) -> F
     frame = segment.frame
     view = View(frame.origin_mm, frame.right, frame.cranial, 0.225, 640, 500)
     bones = _segment_bones(segment)
-    others = [s for s in atelier.of_kind(*_NEURAL, *_VESSELS, Kind.PSOAS, Kind.HIP)]
+    others = atelier.of_kind(*_NEURAL, *_VESSELS, Kind.PSOAS, Kind.HIP)
     slab = [Plane(frame.world([0, 0, _SLAB_MM]), -frame.cranial), Plane(frame.world([0, 0, -_SLAB_MM]), frame.cranial)]
-    image = stage.draw(
-        view, [*bones, *others], keep={s: slab for s in [*bones, *others]}, opacity={s: 0.3 for s in atelier.of_kind(Kind.HIP)}
-    )
+    shown = [*bones, *others]
+    image = stage.draw(view, shown, keep=dict.fromkeys(shown, slab), opacity=dict.fromkeys(atelier.of_kind(Kind.HIP), 0.3))
     drawn = draw_rows(view, atelier.rows(segment.name, "coronal"))
     words = svg.edge_words(view.width_px, view.height_px, "left", "right", "", "")
-    overlay = [*drawn.shapes, words, svg.scale_bar(0.225, 500.0), *drawn.labels]
+    overlay = [*drawn.shapes, words, svg.scale_bar(view.mm_per_px, view.height_px), *drawn.labels]
     caption = f"{segment.name} seen from behind; the patient’s left is on the left of the picture. {_what_is_drawn(drawn)}"
     return Figure(_picture(view, image, overlay, caption, "render"), caption, "half")
 
@@ -144,12 +146,16 @@ def _cranial_view(atelier: Atelier, stage: Stage, segment: MotionSegment) -> Fig
     frame = segment.frame
     view = View(frame.world([0.0, 2.0, 0.0]), frame.right, frame.anterior, 0.225, 640, 500)
     bones = _segment_bones(segment)
-    others = atelier.of_kind(*_NEURAL, *_VESSELS, Kind.PSOAS, Kind.HIP)
-    below = [Plane(frame.origin_mm, -frame.cranial), Plane(frame.world([0, 0, -_SLAB_MM]), frame.cranial)]
-    image = stage.draw(view, [*bones, *others], keep={s: below for s in [*bones, *others]}, opacity={s: 1.0 for s in others})
-    drawn = draw_rows(view, atelier.rows(segment.name, "axial"), labelled=False)
+    cut = segment.mid_plane
+    crossed = [s for s in atelier.of_kind(*_NEURAL, *_VESSELS, Kind.PSOAS, Kind.HIP) if _is_cut(atelier.solids[s], cut)]
+    below = [Plane(cut.origin_mm, -cut.normal)]
+    shown = [*bones, *crossed]
+    image = stage.draw(view, shown, keep=dict.fromkeys(shown, below), opacity=dict.fromkeys(crossed, 1.0), caps=dict.fromkeys(shown, cut))
+    flat = draw_rows(view, atelier.rows(segment.name, "axial"), labelled=False)
+    oblique = draw_rows(view, [row for row in atelier.measurements.rows if row.level == segment.name and row.evidence.view is None])
+    drawn = Drawn((*flat.shapes, *oblique.shapes), oblique.labels, (*flat.rows, *oblique.rows))
     words = svg.edge_words(view.width_px, view.height_px, "left", "right", "anterior", "")
-    overlay = [*drawn.shapes, words, svg.scale_bar(0.225, 500.0)]
+    overlay = [*drawn.shapes, words, svg.scale_bar(view.mm_per_px, view.height_px), *drawn.labels]
     caption = (
         f"{segment.name} cut along the disc mid-plane, seen from above: the patient’s left is on the left of the picture "
         f"(the axial slice below is seen from below, the other way round). {_what_is_drawn(drawn)}"
@@ -159,6 +165,11 @@ def _cranial_view(atelier: Atelier, stage: Stage, segment: MotionSegment) -> Fig
 
 def _segment_bones(segment: MotionSegment) -> list[Structure]:
     return [segment.upper.structure, segment.lower.structure, Structure(Kind.DISC, segment.upper.level)]
+
+
+def _is_cut(solid: Solid, plane: Plane) -> bool:
+    distance = plane.signed_distance_mm(solid.mesh.vertices_mm)
+    return bool(distance.size and distance.min() < 0.0 < distance.max())
 
 
 def _lateral_cut(frame: Frame, rows: Sequence[Measurement], side: Side) -> Plane | None:
@@ -179,7 +190,7 @@ def segment_slices(atelier: Atelier, segment: MotionSegment) -> list[Figure]:
     frame, name = segment.frame, segment.name
     figures = []
     for side in (Side.LEFT, Side.RIGHT):
-        offset = _foramen_offset_mm(atelier, segment, side)
+        offset = _foramen_offset_mm(segment, side)
         view = View(frame.world([offset, -16.0, 0.0]), -frame.anterior, frame.cranial, 0.17, 640, 540)
         drawn = draw_rows(view, atelier.rows(name, "lateral", side), labelled=False, only_roles=("outline", "bridge"))
         caption = f"{name}, sagittal slice through the {side} foramen, {abs(offset):.0f} mm from the midline. Anterior is on the left."
@@ -223,8 +234,13 @@ def whole_spine_slices(atelier: Atelier) -> list[Figure]:
     drawn = Drawn((*bodies.shapes, *wide.shapes), wide.labels, (*bodies.rows, *wide.rows))
     caption = f"Mid-sagittal slice of the whole spine, seen from the patient’s left. {_what_is_drawn(drawn)}"
     figures = [_slice(atelier, view, drawn, caption, ("A", "P", "S", "I"), soft=False, css="half")]
-    view = View(frame.world([0.0, float(centres[:, 1].mean()), (low + high) / 2.0]), -frame.right, frame.cranial, scale, width, height)
-    drawn = draw_rows(view, [row for row in model_rows(atelier.measurements, segments) if row.evidence.view == "coronal"], labelled=False)
+    middle = frame.world([0.0, float(centres[:, 1].mean()), (low + high) / 2.0])
+    view = View(middle, -frame.right, frame.cranial, scale, width, height)
+    bones = [row for row in model_rows(atelier.measurements, segments) if row.evidence.view == "coronal"]
+    flat = draw_rows(view, bones, labelled=False)
+    lowest = [row for segment in model.segments[-2:] for row in atelier.rows(segment.name, "coronal")]
+    crests = draw_rows(view, lowest, with_level=True)
+    drawn = Drawn((*flat.shapes, *crests.shapes), crests.labels, (*flat.rows, *crests.rows))
     caption = f"Coronal slice through the vertebral bodies: the patient’s right is on the left of the picture. {_what_is_drawn(drawn)}"
     figures.append(_slice(atelier, view, drawn, caption, ("R", "L", "S", "I"), soft=False, css="half"))
     return figures
@@ -236,7 +252,7 @@ def model_rows(measurements: Measurements, segments: Iterable[str]) -> list[Meas
     return [row for row in measurements.rows if row.level not in names]
 
 
-def _foramen_offset_mm(atelier: Atelier, segment: MotionSegment, side: Side) -> float:
+def _foramen_offset_mm(segment: MotionSegment, side: Side) -> float:
     """How far to the patient's right to cut: through the pedicles that bound the foramen."""
     offsets = []
     for vertebra in (segment.upper, segment.lower):
@@ -272,13 +288,16 @@ def _slice(
 
 
 def _picture(view: View, image: RgbImage, overlay: Iterable[str], description: str, css: str) -> str:
-    frame = f'<image href="{svg.embedded(image)}" x="0" y="0" width="{view.width_px}" height="{view.height_px}" preserveAspectRatio="none"/>'
-    return svg.canvas(view.width_px, view.height_px, [frame, *overlay], description, css)
+    width, height = view.width_px, view.height_px
+    ground = f'<image href="{svg.embedded(image)}" x="0" y="0" width="{width}" height="{height}" preserveAspectRatio="none"/>'
+    return svg.canvas(width, height, [ground, *overlay], description, css)
 
 
-def _level_name(view: View, position_mm: FloatArray, name: str) -> str:
-    x, y = view.project(position_mm).tolist()
-    return svg.text(x, y + 5.0, name, "level-name", "middle")
+def _level_names(view: View, model: SpineModel) -> list[str]:
+    """The vertebrae's names on their bodies, moved apart where they would touch."""
+    places = sorted((view.project(vertebra.frame.origin_mm).tolist()[::-1], vertebra.level.value) for vertebra in model.vertebrae)
+    heights = svg.spread([y for (y, _), _ in places], 17.0, 12.0, view.height_px - 12.0)
+    return [svg.text(x, y + 5.0, name, "level-name", "middle") for ((_, x), name), y in zip(places, heights, strict=True)]
 
 
 def _what_is_drawn(drawn: Drawn) -> str:

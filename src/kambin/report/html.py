@@ -9,9 +9,9 @@ from datetime import date
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from kambin.measurement.result import Measurements, Quantity
+from kambin.measurement.result import Measurements
 from kambin.report import figures, tables
-from kambin.report.doubts import all_doubts
+from kambin.report.doubts import all_doubts, not_measured
 from kambin.report.figures import Atelier, Figure
 from kambin.report.render3d import RenderingUnavailable, Stage
 from kambin.spine import MotionSegment, Severity, SpineModel
@@ -133,6 +133,7 @@ def _render(
         version=_version(),
         facts=_facts(model, scan),
         doubts=doubts,
+        not_measured=not_measured(measurements),
         severities=[(s, sum(doubt.severity is s for doubt in doubts)) for s in (Severity.SERIOUS, Severity.WARNING, Severity.NOTE)],
         segments=names,
         glance=tables.glance_rows(measurements, names),
@@ -144,11 +145,15 @@ def _render(
             for name, reason in model.missing_segments.items()
         ],
         columns=columns,
-        vertebrae=[(level, rows) for level, rows in other if level in own],
+        vertebrae=[level for level, _rows in other if level in own],
+        vertebra_rows=tables.glance_rows(measurements, [level for level, _rows in other if level in own]),
+        vertebra_notes=[
+            (level, row.quantity.symbol, note) for level, rows in other if level in own for row in rows for note in row.notes
+        ],
         spine=[(level, rows) for level, rows in other if level not in own],
         no_views=no_views,
         has_scan=scan is not None,
-        quantities=_quantities(measurements),
+        quantities=tables.own_quantities(measurements),
         provenance=[
             (name, json.dumps(_plain(value), indent=2, ensure_ascii=False))
             for name, value in (
@@ -223,10 +228,6 @@ def _plain(value: Any) -> Any:
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
     return str(value)
-
-
-def _quantities(measurements: Measurements) -> list[Quantity]:
-    return list({row.quantity.key: row.quantity for row in measurements.rows}.values())
 
 
 def _anchor(name: str) -> str:

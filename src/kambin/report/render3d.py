@@ -93,6 +93,7 @@ class Stage:
         keep: Mapping[Structure, Iterable[Plane]] | None = None,
         opacity: Mapping[Structure, float] | None = None,
         ghosts: Mapping[Structure, Iterable[Plane]] | None = None,
+        caps: Mapping[Structure, Plane] | None = None,
     ) -> RgbImage:
         """A picture of `view`'s size, shape (height, width, 3), on white.
 
@@ -108,11 +109,14 @@ class Stage:
             Opacities that differ from the structure's usual one.
         ghosts
             Structures to be drawn once more as through frosted glass, with the planes on whose positive side that is done.
+        caps
+            For a structure, the plane whose cut face is filled in.
         """
         shown, ghosts = set(visible), ghosts or {}
         for structure, actor in self._actors.items():
             actor.SetVisibility(structure in shown)
-            actor.GetProperty().SetOpacity((opacity or {}).get(structure, look_of(structure).opacity))
+            for face in (actor.GetProperty(), actor.GetBackfaceProperty()):
+                face.SetOpacity((opacity or {}).get(structure, look_of(structure).opacity))
             _set_clipping(actor.GetMapper(), (keep or {}).get(structure, ()))
         for structure in {*ghosts, *self._ghosts} & set(self._actors):
             if structure not in self._ghosts:
@@ -120,8 +124,14 @@ class Stage:
                 self._renderer.AddActor(self._ghosts[structure])
             self._ghosts[structure].SetVisibility(structure in ghosts)
             _set_clipping(self._ghosts[structure].GetMapper(), ghosts.get(structure, ()))
+        filled = {structure: plane for structure, plane in (caps or {}).items() if structure in shown & set(self._actors)}
+        faces = [_cap(self._actors[structure], structure, plane) for structure, plane in filled.items()]
+        for face in faces:
+            self._renderer.AddActor(face)
         self._aim(view)
         self._window.Render()
+        for face in faces:
+            self._renderer.RemoveActor(face)
         return _averaged(_read_pixels(self._window), self._oversampling)
 
     def close(self) -> None:
@@ -165,7 +175,7 @@ def _open_window(width: int, height: int) -> tuple[Any, Any]:
     renderer = vtkRenderer()
     renderer.SetBackground(1.0, 1.0, 1.0)
     renderer.SetUseDepthPeeling(1)
-    renderer.SetMaximumNumberOfPeels(6)
+    renderer.SetMaximumNumberOfPeels(4)
     renderer.SetOcclusionRatio(0.02)
     renderer.UseFXAAOff()
     renderer.UseSSAOOn()
@@ -187,17 +197,19 @@ def _open_window(width: int, height: int) -> tuple[Any, Any]:
 
 
 def _actor(mesh: SurfaceMesh, structure: Structure) -> Any:
-    from vtkmodules.util.numpy_support import numpy_to_vtk, numpy_to_vtkIdTypeArray
+    from vtkmodules.util import numpy_support
     from vtkmodules.vtkCommonCore import vtkPoints
     from vtkmodules.vtkCommonDataModel import vtkCellArray, vtkPolyData
     from vtkmodules.vtkFiltersCore import vtkPolyDataNormals
-    from vtkmodules.vtkRenderingCore import vtkActor, vtkPolyDataMapper, vtkProperty
+    from vtkmodules.vtkRenderingCore import vtkActor, vtkPolyDataMapper
 
+    to_vtk: Any = numpy_support.numpy_to_vtk
+    to_ids: Any = numpy_support.numpy_to_vtkIdTypeArray
     points = vtkPoints()
-    points.SetData(numpy_to_vtk(mesh.vertices_mm.astype(np.float32), deep=True))
+    points.SetData(to_vtk(mesh.vertices_mm.astype(np.float32), deep=True))
     cells = vtkCellArray()
     offsets = np.arange(0, 3 * len(mesh.faces) + 1, 3, dtype=np.int64)
-    cells.SetData(numpy_to_vtkIdTypeArray(offsets, deep=True), numpy_to_vtkIdTypeArray(mesh.faces.ravel(), deep=True))
+    cells.SetData(to_ids(offsets, deep=True), to_ids(mesh.faces.ravel(), deep=True))
     data = vtkPolyData()
     data.SetPoints(points)
     data.SetPolys(cells)
@@ -218,13 +230,43 @@ def _actor(mesh: SurfaceMesh, structure: Structure) -> Any:
     surface.SetSpecular(0.10)
     surface.SetSpecularPower(18.0)
     # Where a shape is cut open its inside is seen; drawn flat and a little darker it reads as the cut face.
+    actor.SetBackfaceProperty(_flat(structure))
+    return actor
+
+
+def _flat(structure: Structure) -> Any:
+    from vtkmodules.vtkRenderingCore import vtkProperty
+
     inside = vtkProperty()
-    inside.SetColor(*(0.8 * channel for channel in rgb(look.surface)))
+    inside.SetColor(*(0.8 * channel for channel in rgb(look_of(structure).surface)))
     inside.SetAmbient(1.0)
     inside.SetDiffuse(0.0)
     inside.SetSpecular(0.0)
-    actor.SetBackfaceProperty(inside)
-    return actor
+    return inside
+
+
+def _cap(actor: Any, structure: Structure, plane: Plane) -> Any:
+    """The face where a plane cuts a shape, filled."""
+    from vtkmodules.vtkCommonDataModel import vtkPlane
+    from vtkmodules.vtkFiltersCore import vtkCutter
+    from vtkmodules.vtkFiltersGeneral import vtkContourTriangulator
+    from vtkmodules.vtkRenderingCore import vtkActor, vtkPolyDataMapper
+
+    cut = vtkPlane()
+    cut.SetOrigin(*plane.origin_mm)
+    cut.SetNormal(*plane.normal)
+    cutter = vtkCutter()
+    cutter.SetCutFunction(cut)
+    cutter.SetInputConnection(actor.GetMapper().GetInputConnection(0, 0))
+    filler = vtkContourTriangulator()
+    filler.SetInputConnection(cutter.GetOutputPort())
+    mapper = vtkPolyDataMapper()
+    mapper.SetInputConnection(filler.GetOutputPort())
+    mapper.ScalarVisibilityOff()
+    face = vtkActor()
+    face.SetMapper(mapper)
+    face.SetProperty(_flat(structure))
+    return face
 
 
 def _ghost_of(actor: Any) -> Any:
@@ -253,13 +295,14 @@ def _set_clipping(mapper: Any, planes: Iterable[Plane]) -> None:
 
 def _read_pixels(window: Any) -> RgbImage:
     """The window's picture, first row on top."""
-    from vtkmodules.util.numpy_support import vtk_to_numpy
+    from vtkmodules.util import numpy_support
     from vtkmodules.vtkCommonCore import vtkUnsignedCharArray
 
+    to_numpy: Any = numpy_support.vtk_to_numpy
     width, height = window.GetSize()
     pixels = vtkUnsignedCharArray()
     window.GetPixelData(0, 0, width - 1, height - 1, 0, pixels, 0)
-    return np.ascontiguousarray(vtk_to_numpy(pixels).reshape(height, width, 3)[::-1])
+    return np.ascontiguousarray(to_numpy(pixels).reshape(height, width, 3)[::-1])
 
 
 def _averaged(image: RgbImage, factor: int) -> RgbImage:

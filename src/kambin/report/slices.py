@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 import numpy.typing as npt
@@ -38,7 +38,7 @@ def intensity_window(scan: Scan, soft_tissue: bool) -> tuple[float, float]:
     return float(low), float(high) if high > low else float(low) + 1.0
 
 
-def scan_slice(scan: Scan, view: View, window: tuple[float, float], samples_per_px: float = 1.5) -> npt.NDArray[np.uint8]:
+def scan_slice(scan: Scan, view: View, window: tuple[float, float], samples_per_px: float = 1.25) -> npt.NDArray[np.uint8]:
     """Grey values of the scan on the view's plane, shape (rows, columns): linear interpolation, black outside the scan."""
     from scipy.ndimage import map_coordinates
 
@@ -67,35 +67,44 @@ def label_slice(
     return np.asarray(palette[found].round(), dtype=np.uint8).reshape(*points.shape[:2], 3)
 
 
-def contours(solid: Solid, view: View, samples_per_px: float = 0.5) -> list[FloatArray]:
-    """Where a shape's surface crosses the view's plane: polylines in picture coordinates, shape (n, 2) each."""
+def contours(solid: Solid, view: View, lattice_mm: FloatArray) -> list[FloatArray]:
+    """Where a shape's surface crosses the view's plane: polylines in picture coordinates, shape (n, 2) each.
+
+    `lattice_mm` is the view's `lattice_mm` at the sampling wanted; only the part of it that the shape can reach is sampled.
+    """
     from contourpy import contour_generator
 
-    if not _crosses(solid, view):
+    vertices = solid.mesh.vertices_mm
+    if not len(vertices):
         return []
-    columns, rows = max(2, round(view.width_px * samples_per_px)), max(2, round(view.height_px * samples_per_px))
-    points = view.lattice_mm(samples_per_px)
-    level = solid.sample(points)
+    depth = view.depth_mm(vertices)
+    if not depth.min() <= 0.0 <= depth.max():
+        return []
+    rows, columns = lattice_mm.shape[:2]
+    step_x, step_y = view.width_px / columns, view.height_px / rows
+    reach = view.project(vertices[np.abs(depth) <= max(4.0 * float(solid.grid.spacing_mm.max()), 4.0)])
+    if not len(reach):
+        reach = view.project(vertices)
+    (x0, y0), (x1, y1) = reach.min(axis=0), reach.max(axis=0)
+    j0, j1 = max(0, int(x0 / step_x) - 3), min(columns, int(x1 / step_x) + 4)
+    i0, i1 = max(0, int(y0 / step_y) - 3), min(rows, int(y1 / step_y) + 4)
+    if j1 - j0 < 2 or i1 - i0 < 2:
+        return []
+    level = solid.sample(lattice_mm[i0:i1, j0:j1])
     if level.min() >= 0.0 or level.max() <= 0.0:
         return []
-    x = (np.arange(columns) + 0.5) * view.width_px / columns
-    y = (np.arange(rows) + 0.5) * view.height_px / rows
+    x, y = (np.arange(j0, j1) + 0.5) * step_x, (np.arange(i0, i1) + 0.5) * step_y
     lines = contour_generator(x, y, level).lines(0.0)
     return [np.asarray(line, dtype=np.float64) for line in lines if len(line) > 3]
 
 
-def contour_set(solids: Mapping[Structure, Solid], view: View, leave_out: Iterable[Structure] = ()) -> dict[Structure, list[FloatArray]]:
+def contour_set(
+    solids: Mapping[Structure, Solid], view: View, samples_per_px: float = 0.5
+) -> dict[Structure, list[FloatArray]]:
     """`contours` of every shape that the plane crosses inside the picture."""
-    skipped = set(leave_out)
-    found = {structure: contours(solid, view) for structure, solid in solids.items() if structure not in skipped}
+    lattice = view.lattice_mm(samples_per_px)
+    found = {structure: contours(solid, view, lattice) for structure, solid in solids.items()}
     return {structure: lines for structure, lines in found.items() if lines}
-
-
-def _crosses(solid: Solid, view: View) -> bool:
-    if not len(solid.mesh.vertices_mm):
-        return False
-    depth = view.depth_mm(solid.mesh.vertices_mm)
-    return bool(depth.min() <= 0.0 <= depth.max())
 
 
 def _needed(values: npt.NDArray[np.generic], voxel: FloatArray) -> tuple[npt.NDArray[np.float32], FloatArray]:

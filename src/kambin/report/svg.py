@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 LABEL_HEIGHT = 25.0
-_CHARACTER_WIDTH = 8.6  # of the label type at 16 units, on the wide side so that text never leaves its box
+_CHARACTER_WIDTH = 8.8  # of the label type at 16 units; the text is set to this width exactly, whatever the font
 _EDGE = 10.0
 
 
@@ -27,7 +27,11 @@ class Label:
 
     @property
     def width(self) -> float:
-        return (len(self.symbol) * 1.08 + len(self.text) + (1 if self.text else 0)) * _CHARACTER_WIDTH + 14.0
+        return self.text_width + 14.0
+
+    @property
+    def text_width(self) -> float:
+        return (len(self.symbol) * 1.12 + len(self.text) + (1 if self.text else 0)) * _CHARACTER_WIDTH
 
 
 def number(value: float) -> str:
@@ -49,8 +53,9 @@ def path(points: npt.NDArray[np.float64], css: str, *, closed: bool = False, sty
     return f'<path class="{css}" d="{path_data(points, closed)}"{extra}>{hint}</path>'
 
 
-def dot(x: float, y: float, css: str, radius: float = 3.6, *, style: str = "", title: str = "") -> str:
+def dot(centre: npt.NDArray[np.float64], css: str, radius: float = 3.6, *, style: str = "", title: str = "") -> str:
     """A filled circle."""
+    x, y = (float(value) for value in centre)
     extra = f' style="{escape(style)}"' if style else ""
     hint = f"<title>{escape(title)}</title>" if title else ""
     return f'<circle class="{css}" cx="{number(x)}" cy="{number(y)}" r="{number(radius)}"{extra}>{hint}</circle>'
@@ -91,16 +96,21 @@ def spread(wanted: Sequence[float], gap: float, low: float, high: float) -> list
     return [min(max(start, low), top) + index * gap for index, start in enumerate(starts)]
 
 
-def labels(items: Iterable[Label], width: float, height: float, *, top: float = 34.0, bottom: float = 46.0) -> list[str]:
+def labels(items: Iterable[Label], width: float, height: float, *, top: float = 50.0, bottom: float = 46.0) -> list[str]:
     """Labels in two columns at the picture's edges with straight leaders, none over another.
 
-    A label goes to the side its anchor is nearer to, unless that column is full and the other is not.
+    A label goes to the side its anchor is nearer to (of the picture; of the anchors' own span where they lie far apart), unless
+    that column is full and the other is not.
     """
     items = list(items)
+    places = [label.anchor[0] for label in items]
+    middle = width / 2.0
+    if places and max(places) - min(places) > width / 6.0:
+        middle = (max(places) + min(places)) / 2.0
     room = max(1, int((height - top - bottom) // LABEL_HEIGHT))
     columns: dict[bool, list[Label]] = {True: [], False: []}
-    for item in sorted(items, key=lambda label: abs(label.anchor[0] - width / 2.0), reverse=True):
-        left = item.anchor[0] < width / 2.0
+    for item in sorted(items, key=lambda label: abs(label.anchor[0] - middle), reverse=True):
+        left = item.anchor[0] < middle
         if len(columns[left]) >= max(room // 2, 5) and len(columns[not left]) < len(columns[left]):
             left = not left
         columns[left].append(item)
@@ -123,7 +133,8 @@ def _one_label(label: Label, left: bool, y: float, width: float) -> str:
         f'<g class="label">{leader}'
         f'<rect x="{number(box)}" y="{number(y - LABEL_HEIGHT / 2)}" width="{number(label.width)}" height="{number(LABEL_HEIGHT)}"'
         f' rx="5" style="stroke:{label.colour}"/>'
-        f'<text x="{number(box + label.width / 2)}" y="{number(y + 5.6)}" text-anchor="middle">'
+        f'<text x="{number(box + label.width / 2)}" y="{number(y + 5.6)}" text-anchor="middle" '
+        f'textLength="{number(label.text_width)}" lengthAdjust="spacingAndGlyphs">'
         f'<tspan class="symbol" style="fill:{label.colour}">{escape(label.symbol)}</tspan>{rest}</text></g>'
     )
 
@@ -139,12 +150,12 @@ def scale_bar(mm_per_px: float, height: float, length_mm: float = 20.0) -> str:
 
 
 def edge_words(width: float, height: float, left: str, right: str, top: str, bottom: str) -> str:
-    """Which way the picture's four edges lie in the patient."""
+    """Which way the picture's four edges lie in the patient; left and right stand in the upper corners, clear of the labels."""
     return "".join(
         (
-            text(10, height / 2 + 6, left, "edge"),
-            text(width - 10, height / 2 + 6, right, "edge", "end"),
-            text(width / 2, 22, top, "edge", "middle"),
+            text(12, 24, left, "edge"),
+            text(width - 12, 24, right, "edge", "end"),
+            text(width / 2, 24, top, "edge", "middle"),
             text(width / 2, height - 10, bottom, "edge", "middle"),
         )
     )

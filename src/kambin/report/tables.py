@@ -9,14 +9,19 @@ from kambin.anatomy.structures import Side
 from kambin.measurement.result import Measurement, Measurements, Published, Quantity
 from kambin.report import svg
 
+DIFFERENCE = "_left_minus_right"
 _BAR_WIDTH, _BAR_HEIGHT = 132.0, 22.0
 _DECIMALS = {"mm": 1, "mm²": 0, "mm³": 0, "°": 1, "%": 1}
-_STANDING = {"below": ("▼", "below the published range"), "within": ("●", "within the published range"), "above": ("▲", "above the published range")}
+_STANDING = {
+    "below": ("▼", "below the published range"),
+    "within": ("", "within the published range"),
+    "above": ("▲", "above the published range"),
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One value as shown: its text, how it stands to the published range (``below``, ``within``, ``above`` or empty), its reason."""
+    """One value as shown: its text, its standing to the published range (``below``, ``within``, ``above`` or empty), and why."""
 
     text: str
     standing: str = ""
@@ -90,6 +95,11 @@ def is_plausible(row: Measurement) -> bool:
     return row.value is None or low <= row.value <= high
 
 
+def says_implausible(row: Measurement) -> bool:
+    """Whether nothing needs to be added about plausibility: the value is plausible, or the row's own doubts say it is not."""
+    return is_plausible(row) or any("plausible" in doubt for doubt in row.doubts)
+
+
 def cell(row: Measurement | None) -> Cell:
     """How one row is shown in a table."""
     if row is None:
@@ -99,11 +109,11 @@ def cell(row: Measurement | None) -> Cell:
     stands = standing(row)
     mark, words = _STANDING.get(stands, ("", ""))
     hints = [words, *row.doubts] if words else list(row.doubts)
-    if not is_plausible(row):
+    if not says_implausible(row):
         low, high = row.quantity.plausible
         hints.append(f"outside what is plausible ({rounded(low, row.quantity.unit)} to {with_unit(high, row.quantity.unit)})")
     doubtful = bool(row.doubts) or not is_plausible(row)
-    return Cell(rounded(row.value, row.quantity.unit), stands, mark if stands != "within" else "", "; ".join(hints), doubtful)
+    return Cell(rounded(row.value, row.quantity.unit), stands, mark, "; ".join(hints), doubtful)
 
 
 def paired_rows(rows: Iterable[Measurement]) -> tuple[PairedRow, ...]:
@@ -114,6 +124,7 @@ def paired_rows(rows: Iterable[Measurement]) -> tuple[PairedRow, ...]:
     groups: dict[str, list[Measurement]] = {}
     for row in rows:
         groups.setdefault(row.quantity.key, []).append(row)
+    groups = {key: group for key, group in groups.items() if not _is_difference(key, groups)}
     result: list[PairedRow] = []
     for group in groups.values():
         lefts = [row for row in group if row.side is Side.LEFT]
@@ -124,6 +135,17 @@ def paired_rows(rows: Iterable[Measurement]) -> tuple[PairedRow, ...]:
             right = rights[index] if index < len(rights) else None
             result.append(_pair(left, right, None))
     return tuple(result)
+
+
+def _is_difference(key: str, keys: Iterable[str]) -> bool:
+    """Whether a quantity is the left-minus-right of another one present: that one's row shows it, in its own column."""
+    return key.endswith(DIFFERENCE) and key.removesuffix(DIFFERENCE) in set(keys)
+
+
+def own_quantities(measurements: Measurements) -> tuple[Quantity, ...]:
+    """Every quantity once, without the left-minus-right of another."""
+    found = {row.quantity.key: row.quantity for row in measurements.rows}
+    return tuple(quantity for key, quantity in found.items() if not _is_difference(key, found))
 
 
 def _pair(left: Measurement | None, right: Measurement | None, single: Measurement | None) -> PairedRow:
@@ -162,7 +184,7 @@ def _notes(left: Measurement | None, right: Measurement | None, single: Measurem
         texts = list(row.doubts)
         if row.value is None:
             texts.insert(0, f"not measurable: {row.reason}")
-        elif not is_plausible(row) and not any("plausible" in doubt for doubt in row.doubts):
+        elif not says_implausible(row):
             low, high = row.quantity.plausible
             unit = row.quantity.unit
             texts.append(f"outside what is plausible for a human spine ({rounded(low, unit)} to {with_unit(high, unit)})")
@@ -201,7 +223,7 @@ def range_bar(
         if row is None or row.value is None:
             continue
         parts.append(_marker(place(row.value), middle, css, row.value < low, row.value > high))
-        spoken.append(f"{who}{value_text(row)} {_STANDING[standing(row)][1]}")
+        spoken.append(f"{who}{value_text(row)}, {_STANDING[standing(row)][1]}")
     if not spoken:
         return ""
     return (
@@ -229,6 +251,8 @@ def glance_rows(measurements: Measurements, segments: Sequence[str]) -> tuple[Gl
     rows = [row for row in measurements.rows if row.level in segments]
     quantities = {row.quantity.key: row.quantity for row in rows if row.is_measured}
     for key, quantity in quantities.items():
+        if _is_difference(key, quantities):
+            continue
         mine = [row for row in rows if row.quantity.key == key]
         sides = [side for side in (Side.LEFT, Side.RIGHT, None) if any(row.side is side for row in mine)]
         for index, side in enumerate(sides):

@@ -80,6 +80,8 @@ class View:
         """RAS points at the centres of a regular raster that fills the picture, shape (rows, columns, 3), first row on top."""
         columns = max(1, round(self.width_px * samples_per_px))
         rows = max(1, round(self.height_px * samples_per_px))
-        x = (np.arange(columns) + 0.5) * self.width_px / columns
-        y = (np.arange(rows) + 0.5) * self.height_px / rows
-        return self.unproject(np.stack(np.meshgrid(x, y), axis=-1))
+        x = (np.arange(columns) + 0.5) * self.width_px / columns - self.width_px / 2.0
+        y = self.height_px / 2.0 - (np.arange(rows) + 0.5) * self.height_px / rows
+        along = x[:, None] * (self.mm_per_px * self.across)
+        upward = y[:, None] * (self.mm_per_px * self.up) + self.centre_mm
+        return np.asarray(upward[:, None, :] + along[None, :, :], dtype=np.float64)
