@@ -9,6 +9,7 @@ from datetime import date
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+from kambin.anatomy.structures import Level
 from kambin.measurement.result import Measurements
 from kambin.report import figures, tables
 from kambin.report.doubts import all_doubts, not_measured
@@ -119,6 +120,8 @@ def _render(
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
+    environment.filters["gathered_doubts"] = tables.gathered_doubts
+    environment.filters["rounded"] = tables.rounded
     environment.filters["drawing"] = Markup  # for SVG made here, whose words are escaped where they enter it
     names = [segment.name for segment in model.segments]
     doubts = all_doubts(model, measurements)
@@ -126,7 +129,7 @@ def _render(
         (level, tables.paired_rows(row for row in measurements.rows if row.level == level))
         for level in tables.levels_of(measurements, [*names, *model.missing_segments])
     ]
-    own = {vertebra.level.value for vertebra in model.vertebrae}
+    own = {vertebra.level.value for vertebra in model.vertebrae if vertebra.level is not Level.S1}
     return environment.get_template("report.html.j2").render(
         title=title,
         today=date.today().isoformat(),
@@ -148,21 +151,13 @@ def _render(
         vertebrae=[level for level, _rows in other if level in own],
         vertebra_rows=tables.glance_rows(measurements, [level for level, _rows in other if level in own]),
         vertebra_notes=[
-            (level, row.quantity.symbol, note) for level, rows in other if level in own for row in rows for note in row.notes
+            (level, text, which) for level, rows in other if level in own for text, which in tables.gathered_doubts(rows)
         ],
         spine=[(level, rows) for level, rows in other if level not in own],
         no_views=no_views,
         has_scan=scan is not None,
         quantities=tables.own_quantities(measurements),
-        provenance=[
-            (name, json.dumps(_plain(value), indent=2, ensure_ascii=False))
-            for name, value in (
-                ("Model", model.provenance),
-                ("Measurements", measurements.provenance),
-                ("Scan", {} if scan is None else scan.provenance),
-            )
-            if value
-        ],
+        provenance=_provenance(model, measurements, scan),
         files=_files(model, scan),
     )
 
@@ -217,6 +212,18 @@ def _leaves(value: Any) -> Iterator[tuple[str, str]]:
         for key, inner in mapping.items():
             if isinstance(inner, (str, int, float)):
                 yield str(key), str(inner)
+
+
+def _provenance(model: SpineModel, measurements: Measurements, scan: Scan | None) -> list[tuple[str, str]]:
+    """What each input says of its origin, as heading and JSON; the same text once."""
+    sources = [("Model", model.provenance), ("Measurements", measurements.provenance)]
+    if scan is not None:
+        sources.append(("Scan", scan.provenance))
+    headings: dict[str, list[str]] = {}
+    for name, value in sources:
+        if value:
+            headings.setdefault(json.dumps(_plain(value), indent=2, ensure_ascii=False), []).append(name)
+    return [(" and ".join(names), text) for text, names in headings.items()]
 
 
 def _plain(value: Any) -> Any:

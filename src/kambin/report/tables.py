@@ -42,7 +42,8 @@ class PairedRow:
     published: Published | None
     published_text: str
     bar: str
-    notes: tuple[str, ...]
+    reason: str  # why there is no value at all; empty where some side has one
+    doubts: tuple[tuple[str, str], ...]  # which side ("", "left", "right", "left and right"), and what weakens the value
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +167,8 @@ def _pair(left: Measurement | None, right: Measurement | None, single: Measureme
         published=published,
         published_text="" if published is None else _published_text(published, quantity.unit),
         bar=range_bar(published, left, right, single),
-        notes=_notes(left, right, single),
+        reason=_common_reason(present),
+        doubts=_row_doubts(left, right, single),
     )
 
 
@@ -175,14 +177,22 @@ def _published_text(published: Published, unit: str) -> str:
     return f"{rounded(published.mean, unit)} ({low} to {high})"
 
 
-def _notes(left: Measurement | None, right: Measurement | None, single: Measurement | None) -> tuple[str, ...]:
-    """Reasons and doubts in words; what is said of both sides is said once."""
+def _common_reason(present: Sequence[Measurement]) -> str:
+    """The reason that every row of a pair shares, where none has a value."""
+    reasons = {row.reason for row in present}
+    return f"not measurable: {present[0].reason}" if len(reasons) == 1 and not any(row.is_measured for row in present) else ""
+
+
+def _row_doubts(
+    left: Measurement | None, right: Measurement | None, single: Measurement | None
+) -> tuple[tuple[str, str], ...]:
+    """Doubts in words, and the reason where one side alone could not be measured; what is said of both sides is said once."""
+    present = [(row, who) for row, who in ((left, "left"), (right, "right"), (single, "")) if row is not None]
+    whole = bool(_common_reason([row for row, _who in present]))
     said: dict[str, list[str]] = {}
-    for row, who in ((left, "Left"), (right, "Right"), (single, "")):
-        if row is None:
-            continue
+    for row, who in present:
         texts = list(row.doubts)
-        if row.value is None:
+        if row.value is None and not whole:
             texts.insert(0, f"not measurable: {row.reason}")
         elif not says_implausible(row):
             low, high = row.quantity.plausible
@@ -190,13 +200,19 @@ def _notes(left: Measurement | None, right: Measurement | None, single: Measurem
             texts.append(f"outside what is plausible for a human spine ({rounded(low, unit)} to {with_unit(high, unit)})")
         for text in texts:
             said.setdefault(text, []).append(who)
-    return tuple(_sentence(sides, text) for text, sides in said.items())
+    return tuple((" and ".join(who for who in sides if who), text) for text, sides in said.items())
 
 
-def _sentence(sides: Sequence[str], text: str) -> str:
-    who = "" if sides == [""] else ("Left and right" if len(sides) == 2 else sides[0])
-    body = text[:1].upper() + text[1:] if not who else text
-    return f"{who}: {body}" if who else body
+def gathered_doubts(rows: Iterable[PairedRow]) -> tuple[tuple[str, str], ...]:
+    """The doubts of a table's rows, each said once: what it says, and of which values."""
+    found: dict[str, dict[str, list[str]]] = {}
+    for row in rows:
+        for sides, text in row.doubts:
+            found.setdefault(text, {}).setdefault(sides, []).append(row.quantity.symbol)
+    return tuple(
+        (f"{text[:1].upper()}{text[1:].rstrip('.')}.", "; ".join(f"{', '.join(symbols)} {sides}".strip() for sides, symbols in by.items()))
+        for text, by in found.items()
+    )
 
 
 def range_bar(
