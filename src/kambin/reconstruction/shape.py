@@ -103,12 +103,13 @@ def solid_and_note_from_mask(
     if mask.shape != grid.shape:
         raise ValueError(f"expected a mask of shape {grid.shape}, found {mask.shape}")
     cropped, local, walls = _cropped(mask, grid)
-    spacing = local.spacing_mm
+    # Rounded, so that the last bits of an oblique affine decide nothing.
+    spacing = np.round(local.spacing_mm, 6)
     factors = _factors(spacing, target_spacing_mm)
     field = _smooth_field(cropped, spacing, factors, smoothing, threads)
     fine_shape = (int(field.shape[0]), int(field.shape[1]), int(field.shape[2]))
     fine = Grid(fine_shape, local.with_spacing_scaled(1.0 / np.asarray(factors)).world_from_voxel)
-    level = as_distance(field, fine.spacing_mm, LEVEL_LIMIT_MM, threads=threads)
+    level = as_distance(field, spacing / np.asarray(factors), LEVEL_LIMIT_MM, threads=threads)
     volume = float(np.count_nonzero(mask)) * grid.voxel_volume_mm3
     level, mesh, shift = _keep_volume(level, fine, _wall_distance(fine, local, walls), volume, 0.25 * float(spacing.max()))
     return Solid(fine, level, mesh), ShapeNote(volume, mesh.volume_mm3, shift, touches_border(mask))
@@ -173,7 +174,7 @@ def _cropped(mask: BoolArray, grid: Grid) -> tuple[BoolArray, Grid, Walls]:
         raise ValueError("expected a mask with at least one true voxel, found none")
     low = np.array([int(e[0]) for e in extents])
     high = np.array([int(e[-1]) + 1 for e in extents])
-    pad = np.ceil(LEVEL_LIMIT_MM / grid.spacing_mm).astype(np.int64) + 1
+    pad = np.ceil(LEVEL_LIMIT_MM / grid.spacing_mm - 1e-6).astype(np.int64) + 1  # rounding of an oblique affine adds no voxel
     padded = mask[tuple(slice(a, b) for a, b in zip(low, high, strict=True))]
     walls = []
     for axis in range(3):
@@ -220,10 +221,14 @@ def _smooth_field(
     depth = np.abs(start)
     free = np.clip(depth, np.float32(FREE * spacing_mm.min()), np.float32(FREE * spacing_mm.max()))
     held = np.float32(HELD) * np.minimum(depth, np.float32(spacing_mm.max()))
-    doubt = refined(np.where(_slender_part(mask) | _slender_part(~mask), held, free).astype(np.float32), factors)
-    plain = refined(start, factors)
-    start = _bridged(plain.copy(), mask, factors, float(spacing_mm.min()))
-    np.minimum(doubt, np.float32(HELD) * np.abs(start), out=doubt, where=start != plain)
+    slender = _slender_part(mask)
+    fragile = slender | _slender_part(~mask)
+    doubt = refined(np.where(fragile, held, free).astype(np.float32), factors)
+    start = _bridged(refined(start, factors), mask, slender, factors, float(spacing_mm.min()))
+    if fragile.any():
+        # Between the centres of slender voxels, too, the core keeps its sign; else the smoothing would cut plates into crumbs.
+        core = (refined(fragile.astype(np.float32), factors) > 0) & (np.abs(start) > 0.2 * spacing_mm.min())
+        np.minimum(doubt, np.float32(0.6) * np.abs(start), out=doubt, where=core)
     low, high = start - doubt, start + doubt
     sigma_mm = SIGMA * smoothing * np.sqrt(spacing_mm * spacing_mm.max())
     sigma = sigma_mm * np.asarray(factors) / spacing_mm
@@ -235,15 +240,16 @@ def _smooth_field(
     return np.asarray(field, dtype=np.float32)
 
 
-def _bridged(start: Float32Array, mask: BoolArray, factors: tuple[int, int, int], scale_mm: float) -> Float32Array:
-    """The refined field with a rod laid between slender voxels that meet at an edge or a corner only.
+def _bridged(
+    start: Float32Array, mask: BoolArray, slender: BoolArray, factors: tuple[int, int, int], scale_mm: float
+) -> Float32Array:
+    """The refined field (changed in place) with a rod laid between slender voxels that meet at an edge or a corner only.
 
     An oblique plate one voxel thick consists of such steps; interpolation would cut it into strips there.
     """
-    thin = np.pad(_slender_part(mask), 1)
-    solid = np.pad(mask, 1)
-    if not thin.any():
+    if not slender.any():
         return start
+    thin, solid = np.pad(slender, 1), np.pad(mask, 1)
     inner = tuple(slice(1, -1) for _ in range(3))
     steps = [o for o in np.argwhere(np.ones((3, 3, 3))) - 1 if np.count_nonzero(o) >= 2 and o[np.flatnonzero(o)[0]] > 0]
     for step in steps:
@@ -267,13 +273,13 @@ def _bridged(start: Float32Array, mask: BoolArray, factors: tuple[int, int, int]
 def _rod(
     step: npt.NDArray[np.int64], factors: tuple[int, int, int], scale_mm: float
 ) -> tuple[npt.NDArray[np.int64], Float32Array]:
-    """Offsets on the fine lattice around a segment of one diagonal step, and the level of a rod 0.8 voxels thick there."""
+    """Offsets on the fine lattice around a segment of one diagonal step, and the level of a rod one voxel thick there."""
     axes = [np.arange(min(0, int(d)) * f - f, max(0, int(d)) * f + f + 1) for d, f in zip(step, factors, strict=True)]
     offsets = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)
     voxels = offsets / np.asarray(factors)
     along = np.clip(voxels @ step / float(step @ step), 0, 1)
-    level = (np.linalg.norm(voxels - along[:, None] * step, axis=1) - 0.4) * scale_mm
-    near = level < 0.4 * scale_mm
+    level = (np.linalg.norm(voxels - along[:, None] * step, axis=1) - 0.5) * scale_mm
+    near = level < 0.3 * scale_mm
     return offsets[near], level[near].astype(np.float32)
 
 
@@ -326,7 +332,8 @@ def _keep_volume(
         error = volume_mm3 - mesh.volume_mm3
         if abs(error) <= 1e-3 * volume_mm3 or not len(mesh.faces):
             break
-        shift = float(np.clip(shift + error / mesh.area_mm2, -most_mm, most_mm))
+        # Thousandths of a millimetre: a mirrored mask, triangulated otherwise, is to have the same shift.
+        shift = round(float(np.clip(shift + error / mesh.area_mm2, -most_mm, most_mm)), 3)
         field = moved(shift)
         mesh = zero_surface(field, grid)
     return field, mesh, shift
