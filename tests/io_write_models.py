@@ -16,7 +16,7 @@ from kambin.measurement.result import (
     Published,
     Quantity,
 )
-from kambin.spine import Doubt, Endplate, MotionSegment, Severity, Solid, SpineModel, SurfaceMesh, Vertebra
+from kambin.spine import Doubt, Endplate, MotionSegment, PedicleNeck, Severity, Solid, SpineModel, SurfaceMesh, Vertebra
 from kambin.volume import Grid, Scan
 
 FACES = np.array(
@@ -71,6 +71,7 @@ def small_model() -> SpineModel:
     upper = Vertebra(
         Level.L4, box_solid((-10, -22, 5), (30, 8, 30)), frame.moved_to((10, -7, 17.5)),
         {pedicle: box_solid((-10, -30, 15), (-2, -22, 25))}, _endplate(30, 1), _endplate(5, -1), True,
+        {Side.LEFT: PedicleNeck(*np.random.default_rng(4).normal(size=(5, 3)))}, np.array([10.0, -25.0, 1 / 3]),
     )  # fmt: skip
     lower = Vertebra(
         Level.L5, box_solid((-10, -22, -30), (30, 8, -5)), frame.moved_to((10, -7, -17.5)), {}, _endplate(-5, 1), None, False

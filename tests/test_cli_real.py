@@ -68,7 +68,7 @@ def test_surfaces_lie_where_the_labels_lie(run_folder: Path, data_dir: Path) -> 
         np.testing.assert_allclose(surface.center_mass * [-1, -1, 1], centre, atol=1.5)  # LPS in the file
 
 
-def test_the_segmentation_goes_in_again(run_folder: Path, tmp_path: Path) -> None:
+def test_the_segmentation_goes_in_again(run_folder: Path) -> None:
     back = io.read_segmentation(run_folder / "segmentation.seg.nrrd", scheme="kambin")
     assert {"vertebra_L4", "vertebral_body_L4"} & {structure.key for structure in back.structures}
 

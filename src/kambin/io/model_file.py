@@ -10,17 +10,18 @@ import json
 import zipfile
 import zlib
 from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from kambin.anatomy.structures import Level, Structure
+from kambin.anatomy.structures import Level, Side, Structure
 from kambin.errors import InputError
-from kambin.geometry import Frame, Plane
+from kambin.geometry import FloatArray, Frame, Plane
 from kambin.io.plain import plain
-from kambin.spine import Doubt, Endplate, MotionSegment, Severity, Solid, SpineModel, SurfaceMesh, Vertebra
+from kambin.spine import Doubt, Endplate, MotionSegment, PedicleNeck, Severity, Solid, SpineModel, SurfaceMesh, Vertebra
 from kambin.volume.grid import Grid
 
 SCHEMA = "kambin.model/1"
@@ -87,22 +88,20 @@ class _Saver:
         extra = [v for segment in model.segments for v in (segment.upper, segment.lower) if id(v) not in known]
         everything = vertebrae + list({id(v): v for v in extra}.values())
         self._vertebrae = {id(vertebra): index for index, vertebra in enumerate(everything)}
-        return {
-            "schema": SCHEMA,
+        entry = {
             "grid": _grid(model.grid),
             "labels": self._array(model.labels),
             "table": {str(label): structure.key for label, structure in model.table.items()},
             "vertebrae": [self._vertebra(vertebra) for vertebra in everything],
-            "vertebra_count": len(vertebrae),
             "segments": [self._segment(segment) for segment in model.segments],
             "missing_segments": dict(model.missing_segments),
-            "others": {structure.key: self._solid(solid) for structure, solid in model.solids.items()},
+            "solids": {structure.key: self._solid(solid) for structure, solid in model.solids.items()},
             "patient_frame": _frame(model.patient_frame),
             "doubts": [[doubt.severity.value, doubt.text] for doubt in model.doubts],
             "provenance": plain(model.provenance),
-            "solids": self._solid_entries,
-            "endplates": self._endplate_entries,
         }
+        shared = {"vertebra_count": len(vertebrae), "solids": self._solid_entries, "endplates": self._endplate_entries}
+        return {"schema": SCHEMA, "model": _whole(entry, SpineModel), "shared": shared}
 
     def _array(self, array: npt.NDArray[Any]) -> str:
         name = f"a{self._count}"
@@ -112,7 +111,7 @@ class _Saver:
         return name
 
     def _vertebra(self, vertebra: Vertebra) -> dict[str, Any]:
-        return {
+        entry = {
             "level": vertebra.level.value,
             "solid": self._solid(vertebra.solid),
             "frame": _frame(vertebra.frame),
@@ -120,10 +119,13 @@ class _Saver:
             "upper_endplate": self._endplate(vertebra.upper_endplate),
             "lower_endplate": self._endplate(vertebra.lower_endplate),
             "complete": bool(vertebra.complete),
+            "pedicles": {side.value: _neck(neck) for side, neck in vertebra.pedicles.items()},
+            "canal_centre_mm": None if vertebra.canal_centre_mm is None else np.asarray(vertebra.canal_centre_mm).tolist(),
         }
+        return _whole(entry, Vertebra)
 
     def _segment(self, segment: MotionSegment) -> dict[str, Any]:
-        return {
+        entry = {
             "upper": self._vertebrae[id(segment.upper)],
             "lower": self._vertebrae[id(segment.lower)],
             "frame": _frame(segment.frame),
@@ -132,6 +134,7 @@ class _Saver:
             "upper_endplate": self._endplate(segment.upper_endplate),
             "lower_endplate": self._endplate(segment.lower_endplate),
         }
+        return _whole(entry, MotionSegment)
 
     def _solid(self, solid: Solid) -> int:
         if id(solid) not in self._solids:
@@ -166,17 +169,18 @@ class _Loader:
         self._endplates: list[Endplate] = []
 
     def model(self, document: Mapping[str, Any]) -> SpineModel:
-        self._solids = [self._solid(entry) for entry in document["solids"]]
-        self._endplates = [self._endplate(entry) for entry in document["endplates"]]
+        shared, document = document["shared"], document["model"]
+        self._solids = [self._solid(entry) for entry in shared["solids"]]
+        self._endplates = [self._endplate(entry) for entry in shared["endplates"]]
         vertebrae = [self._vertebra(entry) for entry in document["vertebrae"]]
         return SpineModel(
             grid=_read_grid(document["grid"]),
             labels=self._array(document["labels"]),
             table={int(label): Structure.from_key(key) for label, key in document["table"].items()},
-            vertebrae=tuple(vertebrae[: document["vertebra_count"]]),
+            vertebrae=tuple(vertebrae[: shared["vertebra_count"]]),
             segments=tuple(self._segment(entry, vertebrae) for entry in document["segments"]),
             missing_segments=document["missing_segments"],
-            solids={Structure.from_key(key): self._solids[index] for key, index in document["others"].items()},
+            solids={Structure.from_key(key): self._solids[index] for key, index in document["solids"].items()},
             patient_frame=_read_frame(document["patient_frame"]),
             doubts=tuple(Doubt(Severity(severity), text) for severity, text in document["doubts"]),
             provenance=document["provenance"],
@@ -212,6 +216,8 @@ class _Loader:
             upper_endplate=self._optional_endplate(entry["upper_endplate"]),
             lower_endplate=self._optional_endplate(entry["lower_endplate"]),
             complete=entry["complete"],
+            pedicles={Side(side): _read_neck(neck) for side, neck in entry["pedicles"].items()},
+            canal_centre_mm=_optional_point(entry["canal_centre_mm"]),
         )
 
     def _segment(self, entry: Mapping[str, Any], vertebrae: list[Vertebra]) -> MotionSegment:
@@ -224,6 +230,26 @@ class _Loader:
             upper_endplate=self._endplates[entry["upper_endplate"]],
             lower_endplate=self._endplates[entry["lower_endplate"]],
         )
+
+
+def _whole(entry: dict[str, Any], kind: type[Any]) -> dict[str, Any]:
+    """The entry; a value that has grown a field which is not saved yet must not lose it in silence."""
+    missing = {each.name for each in fields(kind)} ^ set(entry)
+    if missing:
+        raise TypeError(f"expected every field of {kind.__name__} to be saved, found a difference in {sorted(missing)}")
+    return entry
+
+
+def _neck(neck: PedicleNeck) -> dict[str, list[float]]:
+    return {each.name: np.asarray(getattr(neck, each.name), dtype=np.float64).tolist() for each in fields(neck)}
+
+
+def _read_neck(entry: Mapping[str, Any]) -> PedicleNeck:
+    return PedicleNeck(**{name: np.array(point, dtype=np.float64) for name, point in entry.items()})
+
+
+def _optional_point(entry: list[float] | None) -> FloatArray | None:
+    return None if entry is None else np.array(entry, dtype=np.float64)
 
 
 def _grid(grid: Grid) -> dict[str, Any]:
