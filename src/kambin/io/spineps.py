@@ -6,12 +6,13 @@ Together they name every part at its level. Each is known by its content, so the
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from kambin.anatomy.schemes import Scheme
+from kambin.anatomy.schemes import Scheme, builtin_scheme
 from kambin.anatomy.structures import Kind, Level, Structure
 from kambin.errors import InputError
 from kambin.io.levels import levels_up_from
@@ -48,8 +49,8 @@ def read_spineps(raws: Sequence[RawVolume], scheme: Scheme, lowest: Level | None
     instance = instances[0]
     table = _instance_table(instance, scheme, lowest)
     if not regions:
-        return named(instance, scheme, table)
-    return _combined(instance, regions[0], scheme, table)
+        return _endplates_to_bodies(named(instance, scheme, table))
+    return _endplates_to_bodies(_combined(instance, regions[0], scheme, table))
 
 
 def _present(raw: RawVolume) -> set[int]:
@@ -142,6 +143,35 @@ def _combined(instance: RawVolume, regions: RawVolume, scheme: Scheme, table: Ta
         "sub_regions": dict(regions.provenance),
     }
     return NamedVolume(instance.source, instance.grid, lookup[which, what], tuple(doubts), provenance)
+
+
+def _endplates_to_bodies(volume: NamedVolume) -> NamedVolume:
+    """Every endplate voxel given to the vertebra that it lies on.
+
+    Some versions number an endplate by its vertebra, others by the disc it borders, so that one number covers the lower endplate of
+    one vertebra and the upper one of the next. The nearest vertebra is right for both.
+    """
+    from scipy.ndimage import distance_transform_edt
+
+    table = builtin_scheme("kambin").table
+    endplates = {number: s for number, s in table.items() if s is not None and s.kind is Kind.ENDPLATE}
+    bones = {number: s for number, s in table.items() if s is not None and (s.kind.is_vertebral or s.kind is Kind.SACRUM) and number not in endplates}
+    where = np.isin(volume.labels, list(endplates))
+    bone = np.isin(volume.labels, list(bones))
+    if not where.any() or not bone.any():
+        return volume
+    spans = [np.flatnonzero(where.any(axis=tuple(a for a in range(3) if a != axis))) for axis in range(3)]
+    window = tuple(slice(max(int(span[0]) - 8, 0), int(span[-1]) + 9) for span in spans)
+    nearest = distance_transform_edt(~bone[window], sampling=volume.grid.spacing_mm, return_distances=False, return_indices=True)
+    owner = volume.labels[window][tuple(nearest)]
+    to_endplate = np.zeros(max(table) + 1, dtype=volume.labels.dtype)
+    for number, structure in bones.items():
+        # The sacrum has no endplate of its own in the vocabulary: its voxels go to the sacrum.
+        own = Structure(Kind.ENDPLATE, structure.level) if structure.level is not None else structure
+        to_endplate[number] = number_of(own)
+    labels = volume.labels.copy()
+    labels[window] = np.where(where[window], to_endplate[owner], volume.labels[window])
+    return replace(volume, labels=labels)
 
 
 def _joined(label: int, part: int, table: Table, parts: Mapping[int, Structure | None]) -> Structure | None:

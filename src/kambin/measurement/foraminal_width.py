@@ -5,6 +5,7 @@ Liu 2022.
 """
 
 import numpy as np
+import numpy.typing as npt
 
 from kambin.geometry import FloatArray
 from kambin.measurement.lateral import Foramen
@@ -25,6 +26,8 @@ FORAMINAL_WIDTH = Quantity(
 _FACING_DEG = 50.0
 """The opposite rim is what lies behind the corner within this angle of straight back."""
 _CORNER_MM = 7.0
+_DETOUR = 1.5
+"""A rim point lies opposite when the way to it along the rim is at least so many times the straight one (1 beside the corner, 1.57 across a circle)."""
 
 
 def body_corner(foramen: Foramen) -> FloatArray:
@@ -63,6 +66,7 @@ def foraminal_width(foramen: Foramen) -> tuple[float, Evidence]:
     offset = outline - corner
     distance = np.linalg.norm(offset, axis=1)
     behind = (distance > 0.5) & (-offset[:, 0] >= np.cos(np.radians(_FACING_DEG)) * distance)
+    behind &= _across_the_hole(corner, outline)
     if not behind.any():
         raise NotMeasurable("no rim lies behind the postero-inferior corner of the upper body")
     nearest = int(np.where(behind, distance, np.inf).argmin())
@@ -72,7 +76,18 @@ def foraminal_width(foramen: Foramen) -> tuple[float, Evidence]:
     return float(distance[nearest]), Evidence(points, evidence.curves, evidence.planes, evidence.facts, evidence.view)
 
 
+def _across_the_hole(corner: FloatArray, rim: FloatArray) -> npt.NDArray[np.bool_]:
+    """Which rim points face the corner across the hole: the way to them along the rim, either way round, is much longer than straight."""
+    steps = np.linalg.norm(np.roll(rim, -1, axis=0) - rim, axis=1)
+    along = np.concatenate([[0.0], np.cumsum(steps)[:-1]])
+    start = along[int(np.linalg.norm(rim - corner, axis=1).argmin())]
+    one_way = np.abs(along - start)
+    way = np.minimum(one_way, steps.sum() - one_way)
+    straight = np.linalg.norm(rim - corner, axis=1)
+    return np.asarray(way >= _DETOUR * straight)
+
+
 def _dense(outline: FloatArray) -> FloatArray:
     """The outline with its edges' midpoints, so that a nearest point is found to a small fraction of the lattice."""
     following = np.roll(outline, -1, axis=0)
-    return np.concatenate([outline + weight * (following - outline) for weight in (0.0, 0.25, 0.5, 0.75)])
+    return np.stack([outline + weight * (following - outline) for weight in (0.0, 0.25, 0.5, 0.75)], axis=1).reshape(-1, 2)

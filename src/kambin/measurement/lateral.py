@@ -129,14 +129,10 @@ def look_from_the_side(segment: MotionSegment, side: Side) -> LateralView:
     back = posterior_edge_mm(segment)
     lattice = Lattice.window((back - 36.0, back + 8.0), (-24.0, 34.0), PITCH_MM)
     sight = np.linspace(0.0, cut, max(int(np.ceil(cut / SIGHT_STEP_MM)), 2) + 1)
-    plane = lattice.points()
-    levels = [np.full(lattice.shape, np.inf) for _ in range(3)]
     shapes = (segment.upper.solid, segment.disc, segment.lower.solid)
-    for out in sight:
-        local = np.concatenate([np.full((*lattice.shape, 1), side.sign * out), plane], axis=-1)
-        world = segment.frame.world(local)
-        for level, shape in zip(levels, shapes, strict=True):
-            np.minimum(level, shape.sample(world), out=level)
+    origin = segment.frame.world([0.0, lattice.first_mm[0], lattice.second_mm[0]])
+    steps = segment.frame.axes * np.array([side.sign * (sight[1] - sight[0]), PITCH_MM, PITCH_MM])[:, None]
+    levels = [shape.sample_box(origin, steps, (len(sight), *lattice.shape)).min(axis=0).astype(np.float64) for shape in shapes]
     return LateralView(segment, side, cut, lattice, np.stack(levels))
 
 

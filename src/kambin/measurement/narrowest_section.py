@@ -67,10 +67,9 @@ def _section(segment: MotionSegment, side: Side, frame: Frame, out: float) -> tu
     """The passage's section at a distance from the mid-sagittal plane: the hole, its outline in RAS, and that distance. None where it is open."""
     back = posterior_edge_mm(segment)
     lattice = Lattice.window((back - 30.0, back + 8.0), (-22.0, 30.0), _PITCH_MM)
-    plane = lattice.points()
-    local = np.concatenate([np.full((*lattice.shape, 1), side.sign * out), plane], axis=-1)
-    world = frame.world(local)
-    level = np.minimum(np.minimum(segment.upper.solid.sample(world), segment.disc.sample(world)), segment.lower.solid.sample(world))
+    origin = frame.world([side.sign * out, lattice.first_mm[0], lattice.second_mm[0]])
+    steps = _PITCH_MM * frame.axes[1:]
+    level = np.min([shape.sample_box(origin, steps, lattice.shape) for shape in (segment.upper.solid, segment.disc, segment.lower.solid)], axis=0)
     try:
         hole = find_hole(level.astype(np.float64), lattice, seed_zone(segment, lattice), MAX_BRIDGE_MM)
     except NoHole:

@@ -1,6 +1,6 @@
 """Pedicle width and height.
 
-In the plane perpendicular to the pedicle's own axis where its section is smallest (mm): width is the smallest caliper within 45° of the vertebra's right axis,
+In the plane perpendicular to the pedicle's own axis where its section is smallest (mm): width is the smallest caliper within 30° of the vertebra's right axis,
 height the caliper perpendicular to it. Zindrick 1987; Panjabi 1992.
 """
 
@@ -21,7 +21,7 @@ PEDICLE_WIDTH = Quantity(
     symbol="PW",
     name="pedicle width",
     unit="mm",
-    definition="Smallest caliper, within 45° of the vertebra's right axis, of the pedicle's smallest section perpendicular to its axis.",
+    definition="Smallest caliper, within 30° of the vertebra's right axis, of the pedicle's smallest section perpendicular to its axis.",
     plausible=(3.0, 28.0),
     published=PUBLISHED.get("pedicle_width", {}),
 )
@@ -35,10 +35,15 @@ PEDICLE_HEIGHT = Quantity(
     published=PUBLISHED.get("pedicle_height", {}),
 )
 _PITCH_MM = 0.4
-_REACH_MM = 5.0
+_REACH_BACK_MM, _REACH_FORWARD_MM = 2.0, 4.0
 _STEP_MM = 0.5
 _HALF_WINDOW_MM = 16.0
+_MOST_TURNED_DEG = 30.0
 _LEDGE = 0.6
+_MIN_KEPT = 0.5
+_MIN_AREA_MM2 = 20.0
+_MAX_FENCED = 0.25
+"""A section of which more than this lies on the window's border is not the pedicle's own."""
 
 
 def pedicle_size(vertebra: Vertebra, side: Side) -> dict[Quantity, tuple[float, Evidence]]:
@@ -67,7 +72,7 @@ def pedicle_size(vertebra: Vertebra, side: Side) -> dict[Quantity, tuple[float, 
     if not sections:
         raise NotMeasurable(f"the {side} pedicle of {vertebra.level} has no section of its own")
     step, loop = min(sections, key=lambda found: signed_area_mm2(found[1]))
-    angle = min(np.radians(np.arange(-45.0, 45.1, 1.0)), key=lambda a: extent_along(loop, (np.cos(a), np.sin(a)))[0])
+    angle = min(np.radians(np.arange(-_MOST_TURNED_DEG, _MOST_TURNED_DEG + 0.1, 1.0)), key=lambda a: extent_along(loop, (np.cos(a), np.sin(a)))[0])
     across, upright = np.array([np.cos(angle), np.sin(angle)]), np.array([-np.sin(angle), np.cos(angle)])
     centre = polygon_centroid(loop)
     result = {}
@@ -98,17 +103,18 @@ def _sections(vertebra: Vertebra, side: Side, frame: Frame, window: tuple[float,
     # Only what lies within the neck's own borders (with a margin): the body and the processes begin beyond them.
     fence = np.maximum(np.maximum(-out - most_medial, out - most_lateral), np.abs(plane[..., 1]) - half_height)
     found = []
-    for step in np.arange(-_REACH_MM, _REACH_MM + 1e-6, _STEP_MM):
-        local = np.stack([plane[..., 0], np.full(lattice.shape, step), plane[..., 1]], axis=-1)
-        level = vertebra.solid.sample(frame.world(local)).astype(np.float64)
+    for step in np.arange(-_REACH_BACK_MM, _REACH_FORWARD_MM + 1e-6, _STEP_MM):
+        origin = frame.world([lattice.first_mm[0], step, lattice.second_mm[0]])
+        level = vertebra.solid.sample_box(origin, _PITCH_MM * frame.axes[[0, 2]], lattice.shape).astype(np.float64)
         bone = np.maximum(level, fence)
         outlines = [loop if signed_area_mm2(loop) > 0 else loop[::-1] for loop in contour_loops(-bone, lattice)]
         holding = [loop for loop in outlines if Section((loop,)).contains([[0.0, 0.0]])[0]]
         if not holding:
             continue
-        loop = _without_ledge(max(holding, key=signed_area_mm2), side)
-        fenced = (_fence_contact(loop, side, window)).mean()
-        if fenced < 0.35 and signed_area_mm2(loop) > 15.0:
+        whole = max(holding, key=signed_area_mm2)
+        loop = _without_ledge(whole, side)
+        is_neck = signed_area_mm2(loop) >= max(_MIN_KEPT * signed_area_mm2(whole), _MIN_AREA_MM2)
+        if is_neck and _fence_contact(loop, side, window).mean() < _MAX_FENCED:
             found.append((float(step), loop))
     return found
 

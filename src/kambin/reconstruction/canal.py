@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from kambin.geometry import FloatArray, Frame
 from kambin.geometry.section import polygon_centroid
@@ -65,14 +66,9 @@ def find_foramen(solid: Solid, frame: Frame, body_radius_mm: float, heights_mm: 
     lattice = Lattice.window((-24.0, 24.0), (-body_radius_mm - 40.0, 6.0), _PITCH_MM)
     heights = np.arange(heights_mm[0], heights_mm[1] + 0.1, 1.0)
     plane = lattice.points()
-    local = np.concatenate(
-        [
-            np.broadcast_to(plane[:, :, None], (*lattice.shape, len(heights), 2)),
-            np.broadcast_to(heights[:, None], (*lattice.shape, len(heights), 1)),
-        ],
-        axis=-1,
-    )
-    level = solid.sample(frame.world(local))
+    origin = frame.world([lattice.first_mm[0], lattice.second_mm[0], heights[0]])
+    steps = frame.axes * np.array([_PITCH_MM, _PITCH_MM, 1.0])[:, None]
+    level = solid.sample_box(origin, steps, (*lattice.shape, len(heights)))
     free = level.min(axis=2).astype(np.float64)
     behind = plane[..., 1]
     zone = (np.abs(plane[..., 0]) <= 9.0) & (behind < -0.8 * body_radius_mm) & (behind > -body_radius_mm - 24.0)
@@ -83,7 +79,7 @@ def find_foramen(solid: Solid, frame: Frame, body_radius_mm: float, heights_mm: 
     return VertebralForamen(hole, frame.world([centroid[0], centroid[1], 0.0]), _posterior_wall(level, lattice, heights, centroid))
 
 
-def _posterior_wall(level: FloatArray, lattice: Lattice, heights: FloatArray, centroid: FloatArray) -> tuple[float, float]:
+def _posterior_wall(level: npt.NDArray[np.float32], lattice: Lattice, heights: FloatArray, centroid: FloatArray) -> tuple[float, float]:
     """Fit the front wall of the canal: the first bone met going anterior from the canal's centre, near its midline."""
     columns = np.abs(lattice.first_mm - centroid[0]) <= 4.0
     start = int(np.searchsorted(lattice.second_mm, centroid[1]))

@@ -77,8 +77,9 @@ def first_bone(solid: Solid, frame: Frame, start_mm: float, stop_mm: float, behi
     """
     right, anterior = lattice_axes()
     heights = np.linspace(start_mm, stop_mm, int(np.ceil(abs(stop_mm - start_mm) / _RAY_STEP_MM)) + 1)
-    grid = np.stack(np.meshgrid(right, anterior, heights, indexing="ij"), axis=-1)
-    level = solid.sample(frame.world(grid))
+    origin = frame.world([right[0], anterior[0], heights[0]])
+    steps = frame.axes * np.array([PITCH_MM, PITCH_MM, heights[1] - heights[0]])[:, None]
+    level = solid.sample_box(origin, steps, (len(right), len(anterior), len(heights)))
     inside = level < 0.0
     entered = inside & ~np.concatenate([np.ones_like(inside[..., :1]), inside[..., :-1]], axis=-1)
     index = entered.argmax(axis=-1)
@@ -126,19 +127,16 @@ def endplate_region(surface: HeightMap, allowed: BoolArray | None = None) -> Hei
 
 def _without_processes(region: BoolArray) -> BoolArray:
     """A footprint without what hangs on it by a narrow neck: the broad transverse processes of L5 rise to its endplate."""
-    from scipy.ndimage import binary_dilation, binary_erosion, label
+    from scipy.ndimage import distance_transform_edt, label
 
-    def disc(radius_mm: float) -> BoolArray:
-        reach = np.arange(-int(radius_mm), int(radius_mm) + 1)
-        return np.asarray(np.hypot(*np.meshgrid(reach, reach)) <= radius_mm)
-
-    cells = round(_NECK_MM / 2 / PITCH_MM)
-    core = binary_erosion(np.pad(region, cells), disc(cells))
+    radius = _NECK_MM / 2
+    core = distance_transform_edt(np.pad(region, 1), sampling=PITCH_MM)[1:-1, 1:-1] > radius
     pieces, count = label(core)
     if count == 0:
         return region
     largest = pieces == 1 + int(np.bincount(pieces.ravel())[1:].argmax())
-    return np.asarray(region & binary_dilation(largest, disc(cells + 1.5))[cells:-cells, cells:-cells])
+    # Grown back a little further than it was shrunk, so that corners are not rounded.
+    return np.asarray(region & (distance_transform_edt(~largest, sampling=PITCH_MM) <= radius + 1.5))
 
 
 def _steepness(height: FloatArray) -> FloatArray:

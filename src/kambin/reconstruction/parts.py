@@ -23,6 +23,8 @@ BoolArray = npt.NDArray[np.bool_]
 
 _NECK_GROWTH = 1.45
 """A pedicle ends where its section has grown to this multiple of its smallest."""
+_NECK_FRACTION = 0.4
+"""A pedicle's neck lies in the front of the canal's depth, up to this fraction of it."""
 _LEDGE = 0.6
 """A column of the section lower than this fraction of the highest is no longer pedicle but the ledge of a transverse process."""
 _SLAB_MM = 1.0
@@ -142,7 +144,9 @@ def _pedicle(posed: Posed, local: FloatArray, is_body: BoolArray, side: Side) ->
     if not sections:
         return None
     areas = np.array([area for _, area, _ in sections], dtype=np.float64)
-    narrow = int(areas[: max(len(areas) * 2 // 3, 1)].argmin())
+    # Further back the section falls apart into the superior articular process and the pars, each smaller than any pedicle.
+    front = [step <= _NECK_FRACTION * depth for step, _, _ in sections]
+    narrow = int(np.where(front, areas, np.inf).argmin()) if any(front) else 0
     end = narrow
     while end + 1 < len(areas) and areas[end + 1] <= _NECK_GROWTH * areas[narrow]:
         end += 1
@@ -161,8 +165,8 @@ def _pedicle(posed: Posed, local: FloatArray, is_body: BoolArray, side: Side) ->
 
 
 def pedicle_landmarks(posed: Posed) -> Mapping[Side, PedicleLandmarks]:
-    """The pedicles of a vertebra, by side; empty for a bone without a foramen."""
-    if posed.foramen is None:
+    """The pedicles of a vertebra, by side; empty for a bone without a foramen, and for the sacrum, whose pedicles are one with its alae."""
+    if posed.foramen is None or posed.level is Level.S1:
         return {}
     local = posed.frame.local(posed.solid.grid.world(np.argwhere(posed.solid.level_mm < 0.0)))
     is_body = _body(posed, local)

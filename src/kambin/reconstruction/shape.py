@@ -32,7 +32,7 @@ LEVEL_LIMIT_MM = 4.0
 TARGET_SPACING_MM = 1.0
 FREE, HELD = 0.5, 0.4
 """How far smoothing may move the field: in voxels; in slender parts as a fraction of the depth, so that signs never change."""
-SIGMA, ROUNDS = 0.6, 4
+SIGMA, ROUNDS = 0.8, 4
 """Width of the low-pass filter in voxels, and how often it is applied."""
 
 
@@ -273,12 +273,15 @@ def _bridged(
 def _rod(
     step: npt.NDArray[np.int64], factors: tuple[int, int, int], scale_mm: float
 ) -> tuple[npt.NDArray[np.int64], Float32Array]:
-    """Offsets on the fine lattice around a segment of one diagonal step, and the level of a rod one voxel thick there."""
+    """Offsets on the fine lattice around a segment of one diagonal step, and the level of a rod about one voxel thick there."""
     axes = [np.arange(min(0, int(d)) * f - f, max(0, int(d)) * f + f + 1) for d, f in zip(step, factors, strict=True)]
     offsets = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)
     voxels = offsets / np.asarray(factors)
     along = np.clip(voxels @ step / float(step @ step), 0, 1)
-    level = (np.linalg.norm(voxels - along[:, None] * step, axis=1) - 0.5) * scale_mm
+    # Where only some of the axes are refined, no sample lies near the rod's middle: it is made thick enough to meet some.
+    steps = np.asarray(factors)[step != 0]
+    radius = 0.72 if steps.min() == 1 < steps.max() else 0.5
+    level = (np.linalg.norm(voxels - along[:, None] * step, axis=1) - radius) * scale_mm
     near = level < 0.3 * scale_mm
     return offsets[near], level[near].astype(np.float32)
 
