@@ -238,7 +238,7 @@ def _flat(structure: Structure) -> Any:
     from vtkmodules.vtkRenderingCore import vtkProperty
 
     inside = vtkProperty()
-    inside.SetColor(*(0.8 * channel for channel in rgb(look_of(structure).surface)))
+    inside.SetColor(*(0.88 * channel for channel in rgb(look_of(structure).surface)))
     inside.SetAmbient(1.0)
     inside.SetDiffuse(0.0)
     inside.SetSpecular(0.0)
