@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 
 from kambin.measurement.result import Measurement, Measurements
-from kambin.report.tables import DIFFERENCE, is_plausible, rounded, value_text, with_unit
+from kambin.report.tables import DIFFERENCE, is_plausible, reason_words, rounded, sentence, value_text, with_unit
 from kambin.spine import Severity, SpineModel
 
 _NUMBER = re.compile(r"(?<![\w./−-])[−-]?\d+(?:\.\d+)?(?![\w/])")  # a number of its own, not the 4 of L4 or the 5 of L4/5
@@ -34,14 +34,14 @@ class ShownDoubt:
 
 def all_doubts(model: SpineModel, measurements: Measurements) -> tuple[ShownDoubt, ...]:
     """Doubts about the model, segments that could not be made, implausible values, doubts of single values."""
-    shown = [ShownDoubt(doubt.severity, _sentence(doubt.text)) for doubt in model.doubts]
+    shown = [ShownDoubt(doubt.severity, sentence(doubt.text)) for doubt in model.doubts]
     for name, reason in model.missing_segments.items():
         shown.append(ShownDoubt(Severity.WARNING, f"{name} was not measured: {reason.rstrip('.')}."))
     grouped: dict[tuple[Severity, str], list[Measurement]] = {}
     for row in measurements.rows:
         for text in row.doubts:
             if is_plausible(row) or "plausible" not in text:
-                grouped.setdefault((Severity.WARNING, _sentence(_without_level(text, row))), []).append(row)
+                grouped.setdefault((Severity.WARNING, sentence(_without_level(text, row))), []).append(row)
         if not is_plausible(row):
             low, high = row.quantity.plausible
             unit = row.quantity.unit
@@ -59,7 +59,7 @@ def not_measured(measurements: Measurements) -> tuple[tuple[str, str], ...]:
     reasons: dict[str, list[Measurement]] = {}
     for row in measurements.rows:
         if not row.is_measured:
-            reasons.setdefault(_sentence(_without_level(row.reason or "", row)), []).append(row)
+            reasons.setdefault(sentence(reason_words(row)), []).append(row)
     return tuple((reason, _where(rows)) for reason, rows in reasons.items())
 
 
@@ -88,11 +88,6 @@ def _merged(
 def _range_text(numbers: list[str]) -> str:
     ordered = sorted(numbers, key=lambda text: float(text.replace("−", "-")))
     return ordered[0] if ordered[0] == ordered[-1] else f"{ordered[0]} to {ordered[-1]}"
-
-
-def _sentence(text: str) -> str:
-    text = text.strip().rstrip(".")
-    return f"{text[:1].upper()}{text[1:]}."
 
 
 def _where(rows: list[Measurement]) -> str:

@@ -229,7 +229,7 @@ def _actor(mesh: SurfaceMesh, structure: Structure) -> Any:
     surface.SetDiffuse(0.92)
     surface.SetSpecular(0.10)
     surface.SetSpecularPower(18.0)
-    # Where a shape is cut open its inside is seen; drawn flat and a little darker it reads as the cut face.
+    # Where a shape is cut open its inside is seen; drawn flat it reads as the cut face.
     actor.SetBackfaceProperty(_flat(structure))
     return actor
 
@@ -238,7 +238,7 @@ def _flat(structure: Structure) -> Any:
     from vtkmodules.vtkRenderingCore import vtkProperty
 
     inside = vtkProperty()
-    inside.SetColor(*(0.88 * channel for channel in rgb(look_of(structure).surface)))
+    inside.SetColor(*rgb(look_of(structure).surface))
     inside.SetAmbient(1.0)
     inside.SetDiffuse(0.0)
     inside.SetSpecular(0.0)

@@ -96,6 +96,25 @@ def is_plausible(row: Measurement) -> bool:
     return row.value is None or low <= row.value <= high
 
 
+def reason_words(row: Measurement) -> str:
+    """Why a row has no value, without its own level and side: so that what is true of several is said once."""
+    text = row.reason or ""
+    for place in (f" at {row.level}", f" of {row.level}"):
+        text = text.replace(place, "")
+    text = text.replace(f"the {row.level} ", "the ")
+    if row.side is not None:
+        text = text.replace(f" on the {row.side}", "").replace(f"the {row.side} ", "the ").replace(f"no {row.side} ", "no ")
+    return text
+
+
+def sentence(text: str) -> str:
+    """A text with a capital and a full stop; a file's name at its head is left as it is."""
+    text = text.strip().rstrip(".")
+    head = text.split(" ", 1)[0].rstrip(":;,")
+    capital = text[:1] if any(sign in head for sign in "._/") else text[:1].upper()
+    return f"{capital}{text[1:]}."
+
+
 def says_implausible(row: Measurement) -> bool:
     """Whether nothing needs to be added about plausibility: the value is plausible, or the row's own doubts say it is not."""
     return is_plausible(row) or any("plausible" in doubt for doubt in row.doubts)
@@ -179,8 +198,8 @@ def _published_text(published: Published, unit: str) -> str:
 
 def _common_reason(present: Sequence[Measurement]) -> str:
     """The reason that every row of a pair shares, where none has a value."""
-    reasons = {row.reason for row in present}
-    return f"not measurable: {present[0].reason}" if len(reasons) == 1 and not any(row.is_measured for row in present) else ""
+    reasons = {reason_words(row) for row in present}
+    return f"not measurable: {reasons.pop()}" if len(reasons) == 1 and not any(row.is_measured for row in present) else ""
 
 
 def _row_doubts(
@@ -193,7 +212,7 @@ def _row_doubts(
     for row, who in present:
         texts = list(row.doubts)
         if row.value is None and not whole:
-            texts.insert(0, f"not measurable: {row.reason}")
+            texts.insert(0, f"not measurable: {reason_words(row)}")
         elif not says_implausible(row):
             low, high = row.quantity.plausible
             unit = row.quantity.unit
@@ -210,7 +229,7 @@ def gathered_doubts(rows: Iterable[PairedRow]) -> tuple[tuple[str, str], ...]:
         for sides, text in row.doubts:
             found.setdefault(text, {}).setdefault(sides, []).append(row.quantity.symbol)
     return tuple(
-        (f"{text[:1].upper()}{text[1:].rstrip('.')}.", "; ".join(f"{', '.join(symbols)} {sides}".strip() for sides, symbols in by.items()))
+        (sentence(text), "; ".join(f"{', '.join(symbols)} {sides}".strip() for sides, symbols in by.items()))
         for text, by in found.items()
     )
 
