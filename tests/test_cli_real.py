@@ -43,6 +43,8 @@ def test_the_measurements_are_valid_and_cover_the_lumbar_levels(run_folder: Path
     measured = {(row["quantity"], row["level"], row["side"]) for row in document["rows"] if row["status"] == "measured"}
     for level in ("L1/L2", "L2/L3", "L3/L4", "L4/L5", "L5/S1"):
         assert ("disc_height_middle", level, None) in measured
+    for side in ("left", "right"):
+        assert ("foraminal_area", "L4/L5", side) in measured
 
 
 def test_measuring_again_gives_the_same_bits(run_folder: Path) -> None:

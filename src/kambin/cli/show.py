@@ -67,17 +67,17 @@ def show_result(result: RunResult) -> None:
 
 
 def _summary(measurements: Measurements) -> Table:
-    """Segments downwards; left and right of each foraminal measure; disc heights. A dash where there is no value."""
+    """Segments downwards; left and right of each foraminal measure; anterior, middle, posterior disc height. A dash for no value."""
     rows = {(row.quantity.key, row.level, row.side): row for row in measurements.rows}
     quantities = {row.quantity.key: row.quantity for row in measurements.rows}
     paired = [key for key in _PAIRED if key in quantities]
     single = [key for key in _SINGLE if key in quantities]
-    table = Table(title="left / right", title_justify="right", title_style="dim")
-    table.add_column("segment")
+    table = Table(caption="left / right; ? where a value has a doubt", caption_justify="left")
+    table.add_column("level")
     for key in paired:
-        table.add_column(f"{quantities[key].symbol} {quantities[key].unit}", justify="right")
+        table.add_column(f"{quantities[key].symbol} {quantities[key].unit}", justify="right", no_wrap=True)
     if single:
-        table.add_column("disc height mm\nant. / mid. / post.", justify="right")
+        table.add_column("disc a / m / p mm", justify="right", no_wrap=True)
     shown = {*paired, *single}
     for level in dict.fromkeys(row.level for row in measurements.rows if row.quantity.key in shown):
         cells = [" / ".join(_value(rows.get((key, level, side))) for side in (Side.LEFT, Side.RIGHT)) for key in paired]
