@@ -207,19 +207,22 @@ def test_single_voxel_upon_a_face_is_let_go_and_a_lone_voxel_is_kept():
     assert pieces(solid_from_mask(mask, Grid.axis_aligned(mask.shape, 1.0)).mesh) == 2
 
 
-def test_terraces_of_a_shallow_slope_disappear():
-    """A slope of 1 in 6, at 3 mm: plain marching cubes leaves steps of 3 mm; here the surface follows the slope."""
-    grid = Grid.axis_aligned((30, 20, 16), 3.0)
+@pytest.mark.parametrize(("run", "left"), [(2, 0.1), (3, 0.25), (4, 0.5), (6, 0.75)])
+def test_terraces_of_a_slope_go(run, left):
+    """A slope of 1 in `run`, at 3 mm: of the steps that marching cubes shows, no more than this part is left."""
+    marching_cubes = pytest.importorskip("skimage.measure").marching_cubes
+    grid = Grid.axis_aligned((30, 20, 18), 3.0)
     points = centres(grid)
-    slope = points[..., 2] - 15 - points[..., 0] / 6
+    slope = points[..., 2] - 15 - points[..., 0] / run
     mask = (slope < 0) & (points[..., 2] > 5) & (np.abs(points[..., 1] - 28) < 24) & (np.abs(points[..., 0] - 43) < 36)
-    mesh = solid_from_mask(mask, grid).mesh
-    v = mesh.vertices_mm
-    top = (np.abs(v[:, 1] - 28) < 14) & (np.abs(v[:, 0] - 43) < 26) & (v[:, 2] > 14)
-    error = (v[top, 2] - 15 - v[top, 0] / 6) * np.cos(np.arctan(1 / 6))
-    # The digitised slope itself is off by half a voxel's width along x, a twelfth of a voxel's height, on average nothing.
-    assert np.std(error) < 0.15 * 3
-    assert np.std(error) < 0.6 * 3 / np.sqrt(12)
+    mask &= points[..., 2] < 46
+
+    def roughness(v):
+        top = (np.abs(v[:, 1] - 28) < 14) & (np.abs(v[:, 0] - 43) < 24) & (v[:, 2] > 14) & (v[:, 2] < 38)
+        return np.std(v[top, 2] - 15 - v[top, 0] / run)
+
+    bricks = grid.world(marching_cubes(mask.astype(np.float32), 0.5)[0].astype(float))
+    assert roughness(solid_from_mask(mask, grid).mesh.vertices_mm) <= left * roughness(bricks)
 
 
 @settings(max_examples=25, deadline=None)
@@ -247,8 +250,9 @@ def test_mirrored_masks_give_mirrored_fields(seed, axis, spacing):
     plain = solid_from_mask(mask, grid).level_mm
     mirrored = np.flip(solid_from_mask(np.flip(mask, axis), grid).level_mm, axis)
     difference = (mirrored - plain)[np.abs(plain) < 3.9]
-    # The same to rounding, but for the level's shift, whose last digit (0.001 mm) may fall the other way.
-    assert np.abs(difference).max() < 1.1e-3
+    # The same to rounding, but for the level's shift, whose last digit (0.001 mm) may fall the other way, and with it the guard
+    # of 0.001 mm about zero.
+    assert np.abs(difference).max() < 3.1e-3
     assert np.abs(difference - np.median(difference))[np.abs(plain[np.abs(plain) < 3.9]) > 0.01].max() < 1e-5
 
 

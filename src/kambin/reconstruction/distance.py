@@ -114,15 +114,21 @@ def _crossing_distance(field: Float32Array, inside: BoolArray, spacing_mm: npt.N
 
 def _upwind(nearest: Float32Array, spacing_mm: npt.NDArray[np.float64]) -> Float32Array:
     """The solution u of sum over axes of max((u - a) / h, 0)² = 1, for the smaller neighbours a along each axis, shape (3, n)."""
-    order = np.argsort(nearest, axis=0)
-    a = np.take_along_axis(nearest, order, axis=0)
-    w = (1.0 / np.square(spacing_mm)).astype(np.float32)[order]
+    a = list(nearest)
+    w = [np.full(len(a[0]), 1.0 / step**2, dtype=np.float32) for step in spacing_mm]
+    for i, j in ((0, 1), (1, 2), (0, 1)):
+        # A network of three exchanges sorts three values several times faster than a sort along the short axis.
+        swap = a[i] > a[j]
+        a[i], a[j] = np.minimum(a[i], a[j]), np.maximum(a[i], a[j])
+        w[i], w[j] = np.where(swap, w[j], w[i]), np.where(swap, w[i], w[j])
     result = a[0] + 1 / np.sqrt(w[0])
     for count in (2, 3):
         # Offsets from the smallest neighbour keep the quadratic well-conditioned in single precision.
-        offset, weight = a[:count] - a[0], w[:count]
-        sum_w, sum_wa = weight.sum(axis=0), (weight * offset).sum(axis=0)
-        root = np.square(sum_wa) - sum_w * ((weight * np.square(offset)).sum(axis=0) - 1)
+        offset = [value - a[0] for value in a[1:count]]
+        sum_w = sum(w[1:count], start=w[0])
+        sum_wa = sum((weight * o for weight, o in zip(w[1:count], offset, strict=True)), start=np.zeros_like(a[0]))
+        sum_waa = sum((weight * o * o for weight, o in zip(w[1:count], offset, strict=True)), start=np.zeros_like(a[0]))
+        root = np.square(sum_wa) - sum_w * (sum_waa - 1)
         solution = a[0] + (sum_wa + np.sqrt(np.maximum(root, 0))) / sum_w
         result = np.where(result > a[count - 1], solution, result)
     return np.asarray(result, dtype=np.float32)

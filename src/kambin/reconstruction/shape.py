@@ -32,7 +32,7 @@ LEVEL_LIMIT_MM = 4.0
 TARGET_SPACING_MM = 1.0
 FREE, HELD = 0.5, 0.4
 """How far smoothing may move the field: in voxels; in slender parts as a fraction of the depth, so that signs never change."""
-SIGMA, ROUNDS = 0.8, 4
+SIGMA, ROUNDS = 0.6, 4
 """Width of the low-pass filter in voxels, and how often it is applied."""
 
 
