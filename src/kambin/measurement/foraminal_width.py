@@ -26,6 +26,7 @@ FORAMINAL_WIDTH = Quantity(
 _FACING_DEG = 50.0
 """The opposite rim is what lies behind the corner within this angle of straight back."""
 _CORNER_MM = 7.0
+_ROUNDING_MM = 1.5
 _DETOUR = 1.5
 """A rim point lies opposite when the way to it along the rim is at least so many times the straight one (1 beside the corner, 1.57 across a circle)."""
 
@@ -61,19 +62,24 @@ def foraminal_width(foramen: Foramen) -> tuple[float, Evidence]:
     NotMeasurable
         When there is no corner on the rim, or no rim behind it.
     """
-    corner = body_corner(foramen)
+    apex = body_corner(foramen)
     outline = _dense(foramen.hole.outline)
-    offset = outline - corner
-    distance = np.linalg.norm(offset, axis=1)
-    behind = (distance > 0.5) & (-offset[:, 0] >= np.cos(np.radians(_FACING_DEG)) * distance)
-    behind &= _across_the_hole(corner, outline)
-    if not behind.any():
+    best = (np.inf, apex, apex)
+    # Reconstruction rounds a corner: the nearest of the rim points beside its apex stands for it.
+    for corner in outline[np.linalg.norm(outline - apex, axis=1) <= _ROUNDING_MM]:
+        offset = outline - corner
+        distance = np.linalg.norm(offset, axis=1)
+        behind = (distance > 0.5) & (-offset[:, 0] >= np.cos(np.radians(_FACING_DEG)) * distance) & _across_the_hole(corner, outline)
+        if behind.any():
+            nearest = int(np.where(behind, distance, np.inf).argmin())
+            best = min(best, (float(distance[nearest]), corner, outline[nearest]), key=lambda found: found[0])
+    value, corner, opposite = best
+    if not np.isfinite(value):
         raise NotMeasurable("no rim lies behind the postero-inferior corner of the upper body")
-    nearest = int(np.where(behind, distance, np.inf).argmin())
-    line = foramen.view.world(np.stack([corner, outline[nearest]]))
+    line = foramen.view.world(np.stack([corner, opposite]))
     evidence = foramen.evidence(EvidenceCurve("FW", line, role="measure"))
     points = (EvidencePoint("postero-inferior corner", line[0]), EvidencePoint("posterior rim", line[1]))
-    return float(distance[nearest]), Evidence(points, evidence.curves, evidence.planes, evidence.facts, evidence.view)
+    return value, Evidence(points, evidence.curves, evidence.planes, evidence.facts, evidence.view)
 
 
 def _across_the_hole(corner: FloatArray, rim: FloatArray) -> npt.NDArray[np.bool_]:
