@@ -157,8 +157,8 @@ def _cranial_view(atelier: Atelier, stage: Stage, segment: MotionSegment) -> Fig
     words = svg.edge_words(view.width_px, view.height_px, "left", "right", "anterior", "")
     overlay = [*drawn.shapes, words, svg.scale_bar(view.mm_per_px, view.height_px), *drawn.labels]
     caption = (
-        f"{segment.name} cut along the disc mid-plane, seen from above: the patient’s left is on the left of the picture "
-        f"(the axial slice below is seen from below, the other way round). {_what_is_drawn(drawn)}"
+        f"{segment.name} cut along the disc mid-plane, seen from above: the patient’s left is on the left of the picture, unlike the "
+        f"axial slice. {_what_is_drawn(drawn)}"
     )
     return Figure(_picture(view, image, overlay, caption, "render"), caption, "half")
 
