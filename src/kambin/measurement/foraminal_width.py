@@ -26,6 +26,8 @@ FORAMINAL_WIDTH = Quantity(
 _FACING_DEG = 50.0
 """The opposite rim is what lies behind the corner within this angle of straight back."""
 _CORNER_MM = 7.0
+_DETOUR_OF_RIM = 0.2
+"""And at least this fraction of the whole rim: the far side of a notch beside the corner is not the opposite rim."""
 _ROUNDING_MM = 1.5
 _DETOUR = 1.5
 """A rim point lies opposite when the way to it along the rim is at least so many times the straight one (1 beside the corner, 1.57 across a circle)."""
@@ -90,7 +92,7 @@ def _across_the_hole(corner: FloatArray, rim: FloatArray) -> npt.NDArray[np.bool
     one_way = np.abs(along - start)
     way = np.minimum(one_way, steps.sum() - one_way)
     straight = np.linalg.norm(rim - corner, axis=1)
-    return np.asarray(way >= _DETOUR * straight)
+    return np.asarray(way >= np.maximum(_DETOUR * straight, _DETOUR_OF_RIM * steps.sum()))
 
 
 def _dense(outline: FloatArray) -> FloatArray:

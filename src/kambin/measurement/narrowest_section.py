@@ -29,7 +29,9 @@ NARROWEST_SECTION = Quantity(
     published=PUBLISHED.get("narrowest_foraminal_section", {}),
 )
 
-_STEP_MM = 1.5
+_STEP_MM = 1.0
+_NEIGHBOURS = 3
+"""A section counts with the median area of this many beside it: a single one may be cut by a bridge at another place than its neighbours."""
 _PITCH_MM = 0.5
 _MAX_TURN_DEG = 30.0
 
@@ -42,6 +44,8 @@ def narrowest_section(segment: MotionSegment, side: Side) -> tuple[float, Eviden
     NotMeasurable
         When the passage has no bounded section, or there is no pedicle that says where it begins and ends.
     """
+    from scipy.ndimage import median_filter
+
     cut = lateral_cut_mm(segment, side)
     neck = segment.upper.pedicles.get(side) or segment.lower.pedicles[side]
     start = min(max(float(side.sign * segment.frame.local(neck.medial_mm)[0]), 3.0), cut - 2.0)
@@ -52,7 +56,11 @@ def narrowest_section(segment: MotionSegment, side: Side) -> tuple[float, Eviden
         raise NotMeasurable(f"the foraminal passage has no bounded section at {segment.name} on the {side}: its rim is open")
     turned = _along_passage(segment, side, first)
     sections = [found for out in stations if (found := _section(segment, side, turned, out)) is not None] or first
-    hole, outline, out = min(sections, key=lambda found: found[0].area_mm2)
+    areas = np.array([found[0].area_mm2 for found in sections])
+    smoothed = median_filter(areas, _NEIGHBOURS, mode="nearest")
+    # Of the sections with the smallest smoothed area, the one whose own area is nearest to it.
+    lowest = np.flatnonzero(smoothed <= smoothed.min() + 1e-9)
+    hole, outline, out = sections[int(lowest[np.abs(areas[lowest] - smoothed.min()).argmin()])]
     centre = outline.mean(axis=0)
     axis = np.stack([found[1].mean(axis=0) for found in sections])
     evidence = Evidence(
@@ -60,7 +68,7 @@ def narrowest_section(segment: MotionSegment, side: Side) -> tuple[float, Eviden
         curves=(EvidenceCurve("FA₃", outline, closed=True, role="outline"), EvidenceCurve("passage", axis)),
         facts={"out_mm": round(float(out), 2), "bridge_length_mm": round(hole.bridge_length_mm, 3), "sections": len(sections)},
     )
-    return hole.area_mm2, evidence
+    return float(smoothed.min()), evidence
 
 
 def _section(segment: MotionSegment, side: Side, frame: Frame, out: float) -> tuple[Hole, FloatArray, float] | None:

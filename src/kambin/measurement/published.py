@@ -63,7 +63,7 @@ _SEGMENTAL = "Sci Rep 2022 (s41598-022-21840-x), standing, n = 324"
 _ONISHI = "Onishi 2019, MR, n = 300"
 _NEPAL = "Nepalese MR series, n = 106"
 
-PUBLISHED: _Table = _frozen(
+PUBLISHED_RANGES: _Table = _frozen(
     {
         "foraminal_area": {},
         "foraminal_height": {},
@@ -131,4 +131,7 @@ PUBLISHED_MEANS: _Table = _frozen(
         "psoas_to_cava": {"L1/L2": _mean(14.80, _LI), "L2/L3": _mean(5.50, _LI), "L3/L4": _mean(3.00, _LI)},
     }
 )
-"""Means that were printed without a spread; `low` and `high` equal the mean. Never in `PUBLISHED` for the same quantity and level."""
+"""Means that were printed without a spread; `low` and `high` equal the mean. Never beside a range for the same quantity and level."""
+
+PUBLISHED: _Table = _frozen({key: {**PUBLISHED_MEANS.get(key, {}), **ranges} for key, ranges in PUBLISHED_RANGES.items()})
+"""All published values: those with a range and, where none is printed, bare means."""

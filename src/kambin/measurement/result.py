@@ -26,6 +26,11 @@ class Published:
     high: float
     source: str
 
+    @property
+    def has_range(self) -> bool:
+        """False where the source prints a mean alone: `low` and `high` then equal it, and no value lies above or below it."""
+        return self.high > self.low
+
 
 @dataclass(frozen=True)
 class Quantity:

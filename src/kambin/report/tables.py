@@ -83,7 +83,7 @@ def value_text(row: Measurement) -> str:
 def standing(row: Measurement) -> str:
     """``below``, ``within`` or ``above`` the published range; empty where there is no value or no range."""
     published = row.quantity.published_at(row.level)
-    if row.value is None or published is None:
+    if row.value is None or published is None or not published.has_range:
         return ""
     if row.value < published.low:
         return "below"
@@ -192,6 +192,8 @@ def _pair(left: Measurement | None, right: Measurement | None, single: Measureme
 
 
 def _published_text(published: Published, unit: str) -> str:
+    if not published.has_range:
+        return rounded(published.mean, unit)
     low, high = rounded(published.low, unit), rounded(published.high, unit)
     return f"{rounded(published.mean, unit)} ({low} to {high})"
 
@@ -238,7 +240,7 @@ def range_bar(
     published: Published | None, left: Measurement | None, right: Measurement | None, single: Measurement | None
 ) -> str:
     """A small picture of where values lie: the band is the published range, the tick its mean, ● left or single, ◇ right."""
-    if published is None or published.high <= published.low:
+    if published is None or not published.has_range:
         return ""
     span = published.high - published.low
     low, high = published.low - 0.6 * span, published.high + 0.6 * span
