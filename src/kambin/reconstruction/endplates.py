@@ -19,6 +19,7 @@ _RAY_STEP_MM = 0.8
 _MAX_SLOPE = 1.2
 """Rise over run beyond which the surface is a side wall, not an endplate."""
 _MAX_OFF_PLANE_MM = 6.0
+_RIM_MM = 2.0
 _NECK_MM = 20.0
 """What is joined to an endplate by less than this width is not part of it."""
 
@@ -48,6 +49,14 @@ class HeightMap:
         right, anterior = np.meshgrid(self.right_mm, self.anterior_mm, indexing="ij")
         ok = self.valid
         return np.stack([right[ok], anterior[ok], self.height_mm[ok]], axis=-1)
+
+    def interior(self) -> HeightMap:
+        """The map without its outermost two millimetres, where the rim is rounded; itself where little would be left."""
+        from scipy.ndimage import distance_transform_edt
+
+        depth = distance_transform_edt(np.pad(self.valid, 1), sampling=PITCH_MM)[1:-1, 1:-1]
+        inner = depth > _RIM_MM
+        return self.restricted(inner) if inner.sum() >= 0.4 * self.valid.sum() else self
 
     def restricted(self, keep: BoolArray) -> HeightMap:
         return HeightMap(self.right_mm, self.anterior_mm, np.where(keep, self.height_mm, np.nan))
@@ -151,11 +160,11 @@ def _steepness(height: FloatArray) -> FloatArray:
 
 
 def plane_of(surface: HeightMap, frame: Frame, towards_cranial: bool) -> Plane:
-    """Least-squares plane of an endplate in RAS, its normal cranial or caudal.
+    """Least-squares plane of an endplate (inside its rim) in RAS, its normal cranial or caudal.
 
     Raises
     ------
     ValueError
         When the map has fewer than three points.
     """
-    return Plane.fit(frame.world(surface.points()), frame.cranial if towards_cranial else -frame.cranial)
+    return Plane.fit(frame.world(surface.interior().points()), frame.cranial if towards_cranial else -frame.cranial)

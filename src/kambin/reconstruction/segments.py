@@ -50,8 +50,9 @@ class DiscSpace:
 
     def endplate(self, upper: bool) -> Endplate:
         """The endplate above (of the upper vertebra) or below the disc, its normal pointing into the disc."""
-        points = self.frame.world((self.upper if upper else self.lower).points())
-        return Endplate(points, Plane.fit(points, -self.frame.cranial if upper else self.frame.cranial))
+        surface = self.upper if upper else self.lower
+        plane = Plane.fit(self.frame.world(surface.interior().points()), -self.frame.cranial if upper else self.frame.cranial)
+        return Endplate(self.frame.world(surface.points()), plane)
 
 
 def are_neighbours(upper: Level, lower: Level) -> bool:
@@ -95,7 +96,7 @@ def find_disc_space(
     for _ in range(_MAX_ROUNDS):
         top, bottom = _common(upper, lower, frame)
         middle = HeightMap(top.right_mm, top.anterior_mm, (top.height_mm + bottom.height_mm) / 2)
-        plane = Plane.fit(frame.world(middle.points()), frame.cranial)
+        plane = Plane.fit(frame.world(middle.interior().points()), frame.cranial)
         moved = angle_deg(plane.normal, frame.cranial)
         frame = Frame.from_cranial_anterior(plane.projected(_footprint_centre(middle, frame)), plane.normal, frame.anterior)
         if moved < _SETTLED_DEG:
