@@ -28,7 +28,7 @@ _FACING_DEG = 50.0
 _CORNER_MM = 7.0
 _DETOUR_OF_RIM = 0.2
 """And at least this fraction of the whole rim: the far side of a notch beside the corner is not the opposite rim."""
-_ROUNDING_MM = 1.5
+_ROUNDING_MM = 1.0
 _DETOUR = 1.5
 """A rim point lies opposite when the way to it along the rim is at least so many times the straight one (1 beside the corner, 1.57 across a circle)."""
 

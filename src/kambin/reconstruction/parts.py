@@ -175,7 +175,7 @@ def pedicle_landmarks(posed: Posed) -> Mapping[Side, PedicleLandmarks]:
 
 def _without_ledge(piece: FloatArray) -> FloatArray:
     """A pedicle's section without the root of the transverse process beside it: columns much lower than the highest end it."""
-    column = np.round(piece[:, 0]).astype(np.int64)
+    column = np.floor(piece[:, 0] + 1e-6).astype(np.int64)
     column -= column.min()
     span = np.array([np.ptp(piece[column == k, 1]) if (column == k).any() else 0.0 for k in range(column.max() + 1)])
     peak = int(span.argmax())
@@ -191,7 +191,7 @@ def _main_piece(points: FloatArray) -> FloatArray:
 
     if len(points) < 4:
         return points
-    cell = np.round(points).astype(np.int64)
+    cell = np.floor(points + 1e-6).astype(np.int64)
     cell -= cell.min(axis=0)
     image = np.zeros(cell.max(axis=0) + 1, dtype=bool)
     image[tuple(cell.T)] = True
