@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
@@ -20,7 +22,7 @@ def distance_mm(mask: BoolArray, spacing_mm: npt.ArrayLike, *, threads: int = 1)
         raise ValueError("expected at least one false voxel to measure distances to, found none")
     spacing = tuple(float(s) for s in np.broadcast_to(np.asarray(spacing_mm, dtype=np.float64), (mask.ndim,)))
     # edt wants bytes in C order and would reinterpret other layouts on its own terms.
-    field = edt.edt(np.ascontiguousarray(mask).view(np.uint8), anisotropy=spacing, black_border=False, order="C", parallel=threads)
+    field = edt.edt(np.ascontiguousarray(mask).view(np.uint8), anisotropy=spacing, black_border=False, parallel=threads)
     return np.asarray(field, dtype=np.float32)
 
 
@@ -34,11 +36,18 @@ def signed_distance_mm(mask: BoolArray, spacing_mm: npt.ArrayLike, *, threads: i
     ValueError
         When all voxels are of one class.
     """
+    import edt
+
     if not mask.any():
         raise ValueError("expected at least one true voxel, found none")
-    outside = distance_mm(~mask, spacing_mm, threads=threads)
-    outside -= distance_mm(mask, spacing_mm, threads=threads)
-    return outside
+    if mask.all():
+        raise ValueError("expected at least one false voxel to measure distances to, found none")
+    spacing = tuple(float(s) for s in np.broadcast_to(np.asarray(spacing_mm, dtype=np.float64), (mask.ndim,)))
+    # Of two labels, edt measures each voxel's distance to the nearest one of the other label: both sides in one transform.
+    classes = np.ascontiguousarray(mask).view(np.uint8) + np.uint8(1)
+    field = np.asarray(edt.edt(classes, anisotropy=spacing, black_border=False, parallel=threads), dtype=np.float32)
+    np.negative(field, out=field, where=mask)
+    return field
 
 
 def refined(field: Float32Array, factors: tuple[int, int, int]) -> Float32Array:
@@ -59,76 +68,99 @@ def refined(field: Float32Array, factors: tuple[int, int, int]) -> Float32Array:
     return np.ascontiguousarray(result)
 
 
-def as_distance(field: Float32Array, spacing_mm: npt.ArrayLike, limit_mm: float, *, threads: int = 1) -> Float32Array:
-    """Signed distance (mm, clipped to ± `limit_mm`) to the zero set of a sampled field, which stays in place to second order.
+def as_distance(field: Float32Array, spacing_mm: npt.ArrayLike, limit_mm: float, *, exact_mm: float = 2.6) -> Float32Array:
+    """Signed distance (mm, clipped to ± `limit_mm`) to the zero set of a field that is roughly that already.
 
     Samples next to a change of sign take value over slope, held near the distance to the plane through the crossings on the
-    lattice's edges; from them the eikonal equation is solved outwards, upwind and to first order, starting from the distance
-    between samples.
+    lattice's edges. From them the eikonal equation is solved outwards, upwind and to first order, to `exact_mm`; further out the
+    field itself is taken, moved by its mean error at that distance.
 
     Raises
     ------
     ValueError
         When the field has one sign throughout.
     """
-    spacing = np.asarray(spacing_mm, dtype=np.float64)
+    spacing = np.broadcast_to(np.asarray(spacing_mm, dtype=np.float64), (3,))
     inside = field < 0
-    # The distance between samples overshoots by about half a step: a start that a few sweeps mend, and the value beyond the band.
-    size = np.abs(signed_distance_mm(inside, spacing, threads=threads))
-    size = np.maximum(size - np.float32(0.35 * spacing.mean()), np.float32(0))
-    crossing = _crossing_distance(field, inside, spacing)
-    fixed = np.isfinite(crossing)
-    # Value over slope is the smoother estimate, but fails on the ridges of thin parts: it is trusted near the other one only.
-    slope = np.zeros(field.shape, dtype=np.float32)
-    for axis, step in enumerate(spacing):
-        slope += np.square(np.gradient(field, np.float32(step), axis=axis))
-    smooth = np.abs(field[fixed]) / np.maximum(np.sqrt(slope[fixed]), np.float32(1e-6))
-    size[fixed] = np.clip(smooth, np.float32(0.5) * crossing[fixed], np.float32(1.5) * crossing[fixed])
-    size = np.pad(size, 1, mode="edge")
-    band = np.pad(~fixed, 1) & (size < limit_mm + 1.5 * spacing.max())
-    place = np.flatnonzero(band)
-    flat = size.ravel()
-    strides = (size.shape[1] * size.shape[2], size.shape[2], 1)
-    for _ in range(int(np.ceil(limit_mm / spacing.min())) + 2):
-        nearest = np.stack([np.minimum(flat[place - step], flat[place + step]) for step in strides])
-        flat[place] = _upwind(nearest, spacing)
-    size = flat.reshape(size.shape)[1:-1, 1:-1, 1:-1]
-    return np.asarray(np.clip(np.where(inside, -size, size), -limit_mm, limit_mm), dtype=np.float32)
+    place, values = _near_zero(field, inside, spacing)
+    if not len(place):
+        raise ValueError("expected a field with both signs, found one")
+    size = np.abs(field)
+    guess = size.ravel()
+    fixed = np.zeros(field.size, dtype=bool)
+    fixed[place] = True
+    border = np.zeros(field.shape, dtype=bool)
+    border[1:-1, 1:-1, 1:-1] = True
+    band = np.flatnonzero((size < exact_mm).ravel() & ~fixed & border.ravel())
+    order = np.argsort((guess[band] / np.float32(0.5 * spacing.min())).astype(np.int16), kind="stable")
+    band, before = band[order], guess[band[order]]
+    ends = np.searchsorted(before, np.arange(0.5 * spacing.min(), exact_mm, 0.5 * spacing.min()))
+    guess[place] = values
+    strides = (field.shape[1] * field.shape[2], field.shape[2], 1)
+    for _ in range(2):
+        # In layers outwards, so that what is done near the surface is used at once further out.
+        for layer in np.split(band, ends):
+            nearest = [np.minimum(guess[layer - step], guess[layer + step]) for step in strides]
+            guess[layer] = _upwind(nearest, spacing)
+    outermost = before > exact_mm - spacing.max()
+    error = float((guess[band[outermost]] - before[outermost]).mean(dtype=np.float64)) if outermost.any() else 0.0
+    done = fixed
+    done[band] = True
+    size = np.where(done.reshape(field.shape), size, size + np.float32(error))
+    np.negative(size, out=size, where=inside)
+    return np.asarray(np.clip(size, -limit_mm, limit_mm, out=size), dtype=np.float32)
 
 
-def _crossing_distance(field: Float32Array, inside: BoolArray, spacing_mm: npt.NDArray[np.float64]) -> Float32Array:
-    """Distance to the plane through the nearest crossings along the axes; infinite where no neighbour has the other sign."""
-    total = np.zeros(field.shape, dtype=np.float32)
+def _near_zero(
+    field: Float32Array, inside: BoolArray, spacing_mm: npt.NDArray[np.float64]
+) -> tuple[npt.NDArray[np.int64], Float32Array]:
+    """Flat indices of the samples that have a neighbour of the other sign, and their distances to the zero set."""
+    changes = np.zeros(field.shape, dtype=bool)
+    for axis in range(3):
+        sides, found = np.moveaxis(inside, axis, 0), np.moveaxis(changes, axis, 0)
+        differ = sides[1:] != sides[:-1]
+        found[1:] |= differ
+        found[:-1] |= differ
+    where = np.argwhere(changes)
+    place = np.flatnonzero(changes)
+    flat = field.ravel()
+    own = flat[place]
+    slope, inverse = np.zeros(len(place), dtype=np.float32), np.zeros(len(place), dtype=np.float32)
     for axis, step in enumerate(spacing_mm):
-        values, sides, sums = (np.moveaxis(array, axis, 0) for array in (field, inside, total))
-        changes = sides[1:] != sides[:-1]
-        first, second = np.abs(values[:-1][changes]), np.abs(values[1:][changes])
-        share = np.clip(first / np.maximum(first + second, np.float32(1e-12)), 1e-3, 1 - 1e-3)
-        inverse = np.zeros((2, *sums.shape), dtype=np.float32)
-        inverse[0, :-1][changes] = 1 / (step * share)
-        inverse[1, 1:][changes] = 1 / (step * (1 - share))
-        sums += np.square(inverse.max(axis=0))
-    with np.errstate(divide="ignore"):
-        return np.asarray(1 / np.sqrt(total), dtype=np.float32)
+        stride = int(np.prod(field.shape[axis + 1 :], dtype=np.int64))
+        below = flat[place - stride * (where[:, axis] > 0)]
+        above = flat[place + stride * (where[:, axis] < field.shape[axis] - 1)]
+        slope += np.square((above - below) / np.float32(2 * step))
+        # The share of the step at which the line to the neighbour of the other sign crosses zero; none where both are alike.
+        share = [
+            np.where((other < 0) != (own < 0), np.abs(own) / np.maximum(np.abs(own) + np.abs(other), np.float32(1e-12)), np.inf)
+            for other in (below, above)
+        ]
+        inverse += np.square(1 / (np.float32(step) * np.maximum(np.minimum(*share), np.float32(1e-3))))
+    crossing = 1 / np.sqrt(inverse)
+    # Value over slope is the smoother estimate, but fails on the ridges of thin parts: it is trusted near the other one only.
+    smooth = np.abs(own) / np.maximum(np.sqrt(slope), np.float32(1e-6))
+    return place, np.asarray(np.clip(smooth, np.float32(0.5) * crossing, np.float32(1.5) * crossing), dtype=np.float32)
 
 
-def _upwind(nearest: Float32Array, spacing_mm: npt.NDArray[np.float64]) -> Float32Array:
-    """The solution u of sum over axes of max((u - a) / h, 0)² = 1, for the smaller neighbours a along each axis, shape (3, n)."""
+def _upwind(nearest: list[Float32Array], spacing_mm: npt.NDArray[np.float64]) -> Float32Array:
+    """The solution u of sum over axes of max((u - a) / h, 0)² = 1, for the smaller neighbours a along each axis."""
     a = list(nearest)
-    w = [np.full(len(a[0]), 1.0 / step**2, dtype=np.float32) for step in spacing_mm]
+    w: list[Any] = [np.float32(1.0 / step**2) for step in spacing_mm]
+    equal = bool(np.ptp(spacing_mm) == 0)
     for i, j in ((0, 1), (1, 2), (0, 1)):
         # A network of three exchanges sorts three values several times faster than a sort along the short axis.
-        swap = a[i] > a[j]
+        if not equal:
+            swap = a[i] > a[j]
+            w[i], w[j] = np.where(swap, w[j], w[i]), np.where(swap, w[i], w[j])
         a[i], a[j] = np.minimum(a[i], a[j]), np.maximum(a[i], a[j])
-        w[i], w[j] = np.where(swap, w[j], w[i]), np.where(swap, w[i], w[j])
-    result = a[0] + 1 / np.sqrt(w[0])
-    for count in (2, 3):
-        # Offsets from the smallest neighbour keep the quadratic well-conditioned in single precision.
-        offset = [value - a[0] for value in a[1:count]]
-        sum_w = sum(w[1:count], start=w[0])
-        sum_wa = sum((weight * o for weight, o in zip(w[1:count], offset, strict=True)), start=np.zeros_like(a[0]))
-        sum_waa = sum((weight * o * o for weight, o in zip(w[1:count], offset, strict=True)), start=np.zeros_like(a[0]))
-        root = np.square(sum_wa) - sum_w * (sum_waa - 1)
-        solution = a[0] + (sum_wa + np.sqrt(np.maximum(root, 0))) / sum_w
-        result = np.where(result > a[count - 1], solution, result)
-    return np.asarray(result, dtype=np.float32)
+    # Offsets from the smallest neighbour keep the quadratics well-conditioned in single precision.
+    second, third = a[1] - a[0], a[2] - a[0]
+    result = 1 / np.sqrt(w[0])
+    sum_w, sum_wa, sum_waa = w[0] + w[1], w[1] * second, w[1] * second * second
+    for after, weight in ((second, None), (third, w[2])):
+        if weight is not None:
+            sum_w, sum_wa, sum_waa = sum_w + weight, sum_wa + weight * third, sum_waa + weight * third * third
+        root = np.maximum(sum_wa * sum_wa - sum_w * (sum_waa - 1), 0)
+        result = np.where(result > after, (sum_wa + np.sqrt(root)) / sum_w, result)
+    return np.asarray(a[0] + result, dtype=np.float32)

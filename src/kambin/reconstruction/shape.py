@@ -17,10 +17,11 @@ from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
-from scipy.ndimage import binary_dilation, gaussian_filter, label, maximum_filter, minimum_filter
+from scipy.ndimage import correlate1d
 
 from kambin.reconstruction.distance import as_distance, refined, signed_distance_mm
 from kambin.reconstruction.isosurface import guarded, zero_surface
+from kambin.reconstruction.slender import bridged, slender
 from kambin.spine.solid import Solid, SurfaceMesh
 from kambin.volume.grid import Grid
 
@@ -32,7 +33,7 @@ LEVEL_LIMIT_MM = 4.0
 TARGET_SPACING_MM = 1.0
 FREE, HELD = 0.5, 0.4
 """How far smoothing may move the field: in voxels; in slender parts as a fraction of the depth, so that signs never change."""
-SIGMA, ROUNDS = 0.6, 4
+SIGMA, ROUNDS = 0.65, 2
 """Width of the low-pass filter in voxels, and how often it is applied."""
 
 
@@ -109,7 +110,7 @@ def solid_and_note_from_mask(
     field = _smooth_field(cropped, spacing, factors, smoothing, threads)
     fine_shape = (int(field.shape[0]), int(field.shape[1]), int(field.shape[2]))
     fine = Grid(fine_shape, local.with_spacing_scaled(1.0 / np.asarray(factors)).world_from_voxel)
-    level = as_distance(field, spacing / np.asarray(factors), LEVEL_LIMIT_MM, threads=threads)
+    level = as_distance(field, spacing / np.asarray(factors), LEVEL_LIMIT_MM)
     volume = float(np.count_nonzero(mask)) * grid.voxel_volume_mm3
     level, mesh, shift = _keep_volume(level, fine, _wall_distance(fine, local, walls), volume, 0.25 * float(spacing.max()))
     return Solid(fine, level, mesh), ShapeNote(volume, mesh.volume_mm3, shift, touches_border(mask))
@@ -169,11 +170,15 @@ def _cropped(mask: BoolArray, grid: Grid) -> tuple[BoolArray, Grid, Walls]:
     Where the mask touches the image's border it is continued beyond (so that the field there knows nothing of the cut), and the
     wall at which it is to be cut is noted.
     """
-    extents = [np.flatnonzero(mask.any(axis=tuple(a for a in range(3) if a != axis))) for axis in range(3)]
-    if not extents[0].size:
-        raise ValueError("expected a mask with at least one true voxel, found none")
-    low = np.array([int(e[0]) for e in extents])
-    high = np.array([int(e[-1]) + 1 for e in extents])
+    low, high = np.zeros(3, dtype=np.int64), np.asarray(mask.shape)
+    window = mask.view(np.uint8)
+    for axis in range(3):
+        # The maximum of bytes is quick along any axis, and each axis leaves less for the next.
+        extent = np.flatnonzero(window.max(axis=tuple(a for a in range(3) if a != axis)))
+        if not extent.size:
+            raise ValueError("expected a mask with at least one true voxel, found none")
+        low[axis], high[axis] = extent[0], extent[-1] + 1
+        window = window[(slice(None),) * axis + (slice(int(extent[0]), int(extent[-1]) + 1),)]
     pad = np.ceil(LEVEL_LIMIT_MM / grid.spacing_mm - 1e-6).astype(np.int64) + 1  # rounding of an oblique affine adds no voxel
     padded = mask[tuple(slice(a, b) for a, b in zip(low, high, strict=True))]
     walls = []
@@ -215,128 +220,89 @@ def _smooth_field(
     mask: BoolArray, spacing_mm: npt.NDArray[np.float64], factors: tuple[int, int, int], smoothing: float, threads: int
 ) -> Float32Array:
     """The interpolated distance, low-pass filtered and held within the doubt that the voxels leave."""
+    smallest, largest = float(spacing_mm.min()), float(spacing_mm.max())
     start = signed_distance_mm(mask, spacing_mm, threads=threads)
     # Distances to centres jump by two half voxels across a face; taking one half off each side gives the slope of a distance.
-    start -= np.sign(start) * np.float32(0.5 * spacing_mm.min())
-    depth = np.abs(start)
-    free = np.clip(depth, np.float32(FREE * spacing_mm.min()), np.float32(FREE * spacing_mm.max()))
-    held = np.float32(HELD) * np.minimum(depth, np.float32(spacing_mm.max()))
-    slender = _slender_part(mask)
-    fragile = slender | _slender_part(~mask)
-    doubt = refined(np.where(fragile, held, free).astype(np.float32), factors)
-    start = _bridged(refined(start, factors), mask, slender, factors, float(spacing_mm.min()))
-    if fragile.any():
+    start += np.where(mask, np.float32(0.5 * smallest), np.float32(-0.5 * smallest))
+    thin = slender(mask)
+    fragile = thin | slender(~mask)
+    any_fragile = bool(fragile.any())
+    doubt: Float32Array | np.float32 = np.float32(FREE * smallest)
+    if any_fragile or smallest < largest:
+        depth = np.abs(start)
+        free = np.clip(depth, np.float32(FREE * smallest), np.float32(FREE * largest))
+        doubt = refined(np.where(fragile, np.float32(HELD) * np.minimum(depth, np.float32(largest)), free), factors)
+    start = bridged(refined(start, factors), mask, thin, factors, smallest)
+    if any_fragile:
         # Between the centres of slender voxels, too, the core keeps its sign; else the smoothing would cut plates into crumbs.
-        core = (refined(fragile.astype(np.float32), factors) > 0) & (np.abs(start) > 0.2 * spacing_mm.min())
-        np.minimum(doubt, np.float32(0.6) * np.abs(start), out=doubt, where=core)
-    low, high = start - doubt, start + doubt
-    sigma_mm = SIGMA * smoothing * np.sqrt(spacing_mm * spacing_mm.max())
-    sigma = sigma_mm * np.asarray(factors) / spacing_mm
-    field = start
-    for _ in range(ROUNDS if smoothing > 0 else 0):
-        once = gaussian_filter(field, sigma, mode="nearest", truncate=3.0)
-        # 2 G - G G has no second moment: curved surfaces stay where they are, ripples of a voxel's size go.
-        field = np.clip(2 * once - gaussian_filter(once, sigma, mode="nearest", truncate=3.0), low, high)
-    return np.asarray(field, dtype=np.float32)
-
-
-def _bridged(
-    start: Float32Array, mask: BoolArray, slender: BoolArray, factors: tuple[int, int, int], scale_mm: float
-) -> Float32Array:
-    """The refined field (changed in place) with a rod laid between slender voxels that meet at an edge or a corner only.
-
-    An oblique plate one voxel thick consists of such steps; interpolation would cut it into strips there.
-    """
-    if not slender.any():
+        place = np.flatnonzero(fragile if max(factors) == 1 else refined(fragile.astype(np.float32), factors) > 0)
+        size = np.abs(start.ravel()[place])
+        place, size = place[size > 0.2 * smallest], size[size > 0.2 * smallest]
+        limits = np.asarray(doubt).reshape(-1)
+        limits[place] = np.minimum(limits[place], np.float32(0.6) * size)
+    if smoothing <= 0:
         return start
-    thin, solid = np.pad(slender, 1), np.pad(mask, 1)
-    inner = tuple(slice(1, -1) for _ in range(3))
-    steps = [o for o in np.argwhere(np.ones((3, 3, 3))) - 1 if np.count_nonzero(o) >= 2 and o[np.flatnonzero(o)[0]] > 0]
-    for step in steps:
-
-        def at(values: BoolArray, offset: npt.NDArray[np.int64]) -> BoolArray:
-            return values[tuple(slice(1 + int(d), n - 1 + int(d)) for d, n in zip(offset, values.shape, strict=True))]
-
-        meets = solid[inner] & at(solid, step) & (thin[inner] | at(thin, step))
-        between = [step * np.array(choice) for choice in np.ndindex(2, 2, 2)]
-        for offset in {tuple(int(d) for d in b) for b in between} - {(0, 0, 0), tuple(int(d) for d in step)}:
-            meets &= ~at(solid, np.array(offset))
-        pairs = np.argwhere(meets)
-        if len(pairs):
-            offsets, values = _rod(step, factors, scale_mm)
-            place = (pairs * np.asarray(factors))[:, None, :] + offsets
-            flat = np.ravel_multi_index(tuple(np.moveaxis(place, -1, 0)), start.shape, mode="clip")
-            np.minimum.at(start.reshape(-1), flat.ravel(), np.broadcast_to(values, flat.shape).ravel())
-    return start
+    kernels = [_low_pass(SIGMA * smoothing * np.sqrt(s * largest) * f / s) for s, f in zip(spacing_mm, factors, strict=True)]
+    low, high = start - doubt, start + doubt
+    field, spare = start, np.empty_like(start)
+    for _ in range(ROUNDS):
+        for axis, kernel in enumerate(kernels):
+            correlate1d(field, kernel, axis=axis, output=spare, mode="nearest")
+            field, spare = spare, field
+        np.clip(field, low, high, out=field)
+    return field
 
 
-def _rod(
-    step: npt.NDArray[np.int64], factors: tuple[int, int, int], scale_mm: float
-) -> tuple[npt.NDArray[np.int64], Float32Array]:
-    """Offsets on the fine lattice around a segment of one diagonal step, and the level of a rod about one voxel thick there."""
-    axes = [np.arange(min(0, int(d)) * f - f, max(0, int(d)) * f + f + 1) for d, f in zip(step, factors, strict=True)]
-    offsets = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)
-    voxels = offsets / np.asarray(factors)
-    along = np.clip(voxels @ step / float(step @ step), 0, 1)
-    # Where only some of the axes are refined, no sample lies near the rod's middle: it is made thick enough to meet some.
-    steps = np.asarray(factors)[step != 0]
-    radius = 0.72 if steps.min() == 1 < steps.max() else 0.5
-    level = (np.linalg.norm(voxels - along[:, None] * step, axis=1) - radius) * scale_mm
-    near = level < 0.3 * scale_mm
-    return offsets[near], level[near].astype(np.float32)
+def _low_pass(sigma: float) -> npt.NDArray[np.float64]:
+    """The kernel of 2 G - G G, twice over, for a Gaussian G of `sigma` samples.
 
-
-def _slender_part(values: BoolArray) -> BoolArray:
-    """Plates and rods one voxel thick.
-
-    They are the voxels outside every 2 x 2 x 2 block, where they reach away from the blocks or join two places of them. A single
-    voxel or ridge upon a broad face is neither, and is left to the smoothing.
+    It has no second moment: curved surfaces stay where they are, while ripples of a voxel's size go.
     """
-    full = np.ones((3, 3, 3), dtype=bool)
-    blocks = minimum_filter(values.view(np.uint8), size=2, origin=0, mode="nearest")
-    thick = maximum_filter(blocks, size=2, origin=-1, mode="nearest").astype(bool)
-    rest = values & ~thick
-    if not rest.any():
-        return np.zeros_like(values)
-    near = binary_dilation(thick, full)
-    kept = binary_dilation(rest & ~near, full, iterations=2) & rest
-    pieces, count = label(rest, full)
-    contact, contacts = label(thick & binary_dilation(rest, full), full)
-    where = np.argwhere(rest & near)
-    own = pieces[tuple(where.T)].astype(np.int64)
-    met = []
-    for offset in np.argwhere(full) - 1:
-        place = np.clip(where + offset, 0, np.asarray(values.shape) - 1)
-        other = contact[tuple(place.T)].astype(np.int64)
-        met.append((own * (contacts + 1) + other)[other > 0])
-    pairs = np.unique(np.concatenate(met)) // (contacts + 1)
-    joins = np.bincount(pairs, minlength=count + 1) >= 2
-    return np.asarray(kept | joins[pieces], dtype=np.bool_)
+    reach = max(1, round(3 * sigma))
+    gauss = np.exp(-0.5 * np.square(np.arange(-reach, reach + 1) / sigma))
+    gauss /= gauss.sum()
+    once = 2 * np.pad(gauss, reach) - np.convolve(gauss, gauss)
+    kernel = np.convolve(once, once)
+    middle = len(kernel) // 2
+    kept = max(1, round(5.5 * sigma))
+    kernel = kernel[middle - kept : middle + kept + 1] if kept < middle else kernel
+    return np.asarray((kernel + kernel[::-1]) / (2 * kernel.sum()), dtype=np.float64)
 
 
 def _keep_volume(
     level: Float32Array, grid: Grid, beyond: Float32Array | None, volume_mm3: float, most_mm: float
 ) -> tuple[Float32Array, SurfaceMesh, float]:
-    """Move the level so that the surface encloses the volume (Newton steps: volume over area), by at most `most_mm`.
+    """Move the level so that the surface encloses the volume, by at most `most_mm`.
 
-    `beyond` cuts it at the walls of the image, which do not move.
+    Two Newton steps on the field's own count of volume (cheap, and the same for a mirrored field), then on the mesh's where that
+    is still off. `beyond` cuts the field at the walls of the image, which do not move.
     """
 
     def moved(shift: float) -> Float32Array:
         result = level - np.float32(shift)
         if beyond is not None:
             np.maximum(result, beyond, out=result)
-        return guarded(np.clip(result, -LEVEL_LIMIT_MM, LEVEL_LIMIT_MM))
+        return guarded(np.clip(result, -LEVEL_LIMIT_MM, LEVEL_LIMIT_MM, out=result))
 
+    cell, half = grid.voxel_volume_mm3, 0.5 * float(grid.spacing_mm.mean())
+    near = np.flatnonzero(np.abs(level.ravel()) < half + most_mm)
+    deep = np.count_nonzero(level <= -(half + most_mm) if beyond is None else (level <= -(half + most_mm)) & (beyond < 0))
+    values = level.ravel()[near]
+    free = None if beyond is None else np.ravel(beyond)[near] < 0
     shift = 0.0
-    field = moved(shift)
-    mesh = zero_surface(field, grid)
-    for _ in range(4):
+    for _ in range(2):
+        share = np.clip(0.5 - (values - shift) / (2 * half), 0, 1)
+        share = share if free is None else share * free
+        area = float(np.count_nonzero((share > 0) & (share < 1))) * cell / (2 * half)
+        missing = volume_mm3 - cell * (deep + float(share.sum(dtype=np.float64)))
+        shift = float(np.clip(shift + missing / max(area, 1e-9), -most_mm, most_mm))
+    shift = round(shift, 4)
+    for attempt in range(4):
+        field = moved(shift)
+        mesh = zero_surface(field, grid)
         error = volume_mm3 - mesh.volume_mm3
-        if abs(error) <= 1e-3 * volume_mm3 or not len(mesh.faces):
+        if abs(error) <= 3e-3 * volume_mm3 or not len(mesh.faces) or attempt == 3:
             break
         # Thousandths of a millimetre: a mirrored mask, triangulated otherwise, is to have the same shift.
         shift = round(float(np.clip(shift + error / mesh.area_mm2, -most_mm, most_mm)), 3)
-        field = moved(shift)
-        mesh = zero_surface(field, grid)
     return field, mesh, shift
