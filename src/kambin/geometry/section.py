@@ -164,11 +164,17 @@ def feret(points: npt.ArrayLike) -> tuple[float, FloatArray, FloatArray]:
     return float(np.sqrt(squared[i, j])), hull[i], hull[j]
 
 
-def extent_along(points: npt.ArrayLike, direction: npt.ArrayLike) -> tuple[float, FloatArray, FloatArray]:
-    """Extent of points along a unit direction: the value, and the points at its lower and upper end."""
+def extent_along(points: npt.ArrayLike, direction: npt.ArrayLike, trim: float = 0.0) -> tuple[float, FloatArray, FloatArray]:
+    """Extent of points along a unit direction: the value, and the points at its lower and upper end.
+
+    `trim` leaves out that fraction of the points at either end: of an evenly sampled outline a fiftieth takes the ripple of a voxel surface
+    off a flat side, and two thousandths of its radius off a circle.
+    """
     p = np.asarray(points, dtype=np.float64)
     along = p @ np.asarray(direction, dtype=np.float64)
-    low, high = int(along.argmin()), int(along.argmax())
+    order = np.argsort(along, kind="stable")
+    skip = int(trim * len(order))
+    low, high = int(order[skip]), int(order[len(order) - 1 - skip])
     return float(along[high] - along[low]), p[low], p[high]
 
 

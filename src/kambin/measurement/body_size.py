@@ -10,13 +10,14 @@ import numpy as np
 
 from kambin.anatomy.structures import Kind, Level
 from kambin.geometry import FloatArray
-from kambin.geometry.section import Section, mesh_section
+from kambin.geometry.section import Section, extent_along, mesh_section
 from kambin.measurement.published import PUBLISHED
 from kambin.measurement.result import Evidence, EvidenceCurve, NotMeasurable, Quantity
 from kambin.spine import Vertebra
 
 _EDGE_FRACTION = 0.1
 _MIDLINE_MM = 3.0
+_TRIM = 0.02
 
 
 def _quantity(key: str, symbol: str, name: str, definition: str, plausible: tuple[float, float]) -> Quantity:
@@ -88,11 +89,11 @@ def body_width_and_depth(vertebra: Vertebra) -> dict[Quantity, tuple[float, Evid
     section = mesh_section(body.mesh.vertices_mm, body.mesh.faces, frame.origin_mm, frame.axes[:2]).largest
     if section.is_empty:
         raise NotMeasurable(f"the body of {vertebra.level} does not reach its own mid-height")
-    left, right = section.points[:, 0].min(), section.points[:, 0].max()
-    at = float(section.points[section.points[:, 0].argmax(), 1] + section.points[section.points[:, 0].argmin(), 1]) / 2
+    width, left, right = extent_along(section.points, (1.0, 0.0), _TRIM)
+    at = float(left[1] + right[1]) / 2
     back, front = _chord(section, 0.0)
     return {
-        WIDTH: (float(right - left), _axial_line(vertebra, WIDTH.symbol, (left, at), (right, at))),
+        WIDTH: (width, _axial_line(vertebra, WIDTH.symbol, (float(left[0]), at), (float(right[0]), at))),
         DEPTH: (front - back, _axial_line(vertebra, DEPTH.symbol, (0.0, back), (0.0, front))),
     }
 

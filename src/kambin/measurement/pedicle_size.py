@@ -39,6 +39,7 @@ _REACH_BACK_MM, _REACH_FORWARD_MM = 2.0, 4.0
 _STEP_MM = 0.5
 _HALF_WINDOW_MM = 16.0
 _MOST_TURNED_DEG = 30.0
+_TRIM = 0.02
 _LEDGE = 0.6
 _MIN_KEPT = 0.5
 _MIN_AREA_MM2 = 20.0
@@ -72,13 +73,13 @@ def pedicle_size(vertebra: Vertebra, side: Side) -> dict[Quantity, tuple[float, 
     if not sections:
         raise NotMeasurable(f"the {side} pedicle of {vertebra.level} has no section of its own")
     step, loop = min(sections, key=lambda found: signed_area_mm2(found[1]))
-    angle = min(np.radians(np.arange(-_MOST_TURNED_DEG, _MOST_TURNED_DEG + 0.1, 1.0)), key=lambda a: extent_along(loop, (np.cos(a), np.sin(a)))[0])
+    angle = min(np.radians(np.arange(-_MOST_TURNED_DEG, _MOST_TURNED_DEG + 0.1, 1.0)), key=lambda a: extent_along(loop, (np.cos(a), np.sin(a)), _TRIM)[0])
     across, upright = np.array([np.cos(angle), np.sin(angle)]), np.array([-np.sin(angle), np.cos(angle)])
     centre = polygon_centroid(loop)
     result = {}
     outline = EvidenceCurve("pedicle", _world(frame, step, loop), closed=True, role="outline")
     for quantity, direction in ((PEDICLE_WIDTH, across), (PEDICLE_HEIGHT, upright)):
-        value, low, high = extent_along(loop, direction)
+        value, low, high = extent_along(loop, direction, _TRIM)
         ends = np.stack([centre + ((end - centre) @ direction) * direction for end in (low, high)])
         line = EvidenceCurve(quantity.symbol, _world(frame, step, ends), role="measure")
         facts = {"section_area_mm2": round(signed_area_mm2(loop), 2)}

@@ -12,7 +12,7 @@ from kambin.spine import Solid
 
 BoolArray = npt.NDArray[np.bool_]
 
-PITCH_MM = 1.0
+PITCH_MM = 0.8
 _HALF_WIDTH_MM = 36.0
 _DEPTH_MM = (-34.0, 38.0)
 _RAY_STEP_MM = 0.8
