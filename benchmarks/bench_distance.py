@@ -46,7 +46,7 @@ def main() -> None:
         time_ours, memory_ours, ours = measured(with_kambin, mask, spacing, repeats=3)
         time_scipy, memory_scipy, theirs = measured(with_scipy, mask, spacing, repeats=2)
         difference = float(np.abs(ours - theirs).max())
-        print(f"{name:32} {time_scipy / time_ours:7.1f}x {memory_scipy / max(memory_ours, 1.0):7.1f}x {difference:17.6f} mm")
+        print(f"{name:32} {time_scipy / time_ours:7.1f}x {memory_scipy / memory_ours:7.1f}x {difference:17.6f} mm")
     print("(time and memory of scipy as ratios to edt's)")
 
 

@@ -36,6 +36,13 @@ def signed_distance_mm(mask: BoolArray, spacing_mm: npt.ArrayLike, *, threads: i
     ValueError
         When all voxels are of one class.
     """
+    field = distance_to_other_mm(mask, spacing_mm, threads=threads)
+    np.negative(field, out=field, where=mask)
+    return field
+
+
+def distance_to_other_mm(mask: BoolArray, spacing_mm: npt.ArrayLike, *, threads: int = 1) -> Float32Array:
+    """Distance to the nearest voxel centre of the other class, never negative. Raises as `signed_distance_mm`."""
     import edt
 
     if not mask.any():
@@ -45,9 +52,7 @@ def signed_distance_mm(mask: BoolArray, spacing_mm: npt.ArrayLike, *, threads: i
     spacing = tuple(float(s) for s in np.broadcast_to(np.asarray(spacing_mm, dtype=np.float64), (mask.ndim,)))
     # Of two labels, edt measures each voxel's distance to the nearest one of the other label: both sides in one transform.
     classes = np.ascontiguousarray(mask).view(np.uint8) + np.uint8(1)
-    field = np.asarray(edt.edt(classes, anisotropy=spacing, black_border=False, parallel=threads), dtype=np.float32)
-    np.negative(field, out=field, where=mask)
-    return field
+    return np.asarray(edt.edt(classes, anisotropy=spacing, black_border=False, parallel=threads), dtype=np.float32)
 
 
 def refined(field: Float32Array, factors: tuple[int, int, int]) -> Float32Array:
@@ -87,11 +92,12 @@ def as_distance(field: Float32Array, spacing_mm: npt.ArrayLike, limit_mm: float,
         raise ValueError("expected a field with both signs, found one")
     size = np.abs(field)
     guess = size.ravel()
-    fixed = np.zeros(field.size, dtype=bool)
-    fixed[place] = True
-    border = np.zeros(field.shape, dtype=bool)
-    border[1:-1, 1:-1, 1:-1] = True
-    band = np.flatnonzero((size < exact_mm).ravel() & ~fixed & border.ravel())
+    open_ = np.zeros(field.shape, dtype=bool)
+    # The lattice's border has no neighbours on one side, and is left out.
+    inner = (slice(1, -1),) * 3
+    np.less(size[inner], np.float32(exact_mm), out=open_[inner])
+    open_.ravel()[place] = False
+    band = np.flatnonzero(open_)
     order = np.argsort((guess[band] / np.float32(0.5 * spacing.min())).astype(np.int16), kind="stable")
     band, before = band[order], guess[band[order]]
     ends = np.searchsorted(before, np.arange(0.5 * spacing.min(), exact_mm, 0.5 * spacing.min()))
@@ -104,9 +110,9 @@ def as_distance(field: Float32Array, spacing_mm: npt.ArrayLike, limit_mm: float,
             guess[layer] = _upwind(nearest, spacing)
     outermost = before > exact_mm - spacing.max()
     error = float((guess[band[outermost]] - before[outermost]).mean(dtype=np.float64)) if outermost.any() else 0.0
-    done = fixed
-    done[band] = True
-    size = np.where(done.reshape(field.shape), size, size + np.float32(error))
+    size += np.float32(error)
+    exact = np.concatenate([place, band])
+    guess[exact] -= np.float32(error)
     np.negative(size, out=size, where=inside)
     return np.asarray(np.clip(size, -limit_mm, limit_mm, out=size), dtype=np.float32)
 
@@ -121,8 +127,8 @@ def _near_zero(
         differ = sides[1:] != sides[:-1]
         found[1:] |= differ
         found[:-1] |= differ
-    where = np.argwhere(changes)
     place = np.flatnonzero(changes)
+    where = np.stack(np.unravel_index(place, field.shape), axis=-1)
     flat = field.ravel()
     own = flat[place]
     slope, inverse = np.zeros(len(place), dtype=np.float32), np.zeros(len(place), dtype=np.float32)

@@ -66,8 +66,7 @@ def zero_surface(level_mm: npt.NDArray[np.float32], grid: Grid) -> SurfaceMesh:
         return SurfaceMesh(np.empty((0, 3)), np.empty((0, 3), dtype=np.int64))
     voxel = vtk_to_numpy(output.GetPoints().GetData()).astype(np.float64)  # type: ignore[no-untyped-call]
     faces = vtk_to_numpy(output.GetPolys().GetConnectivityArray()).astype(np.int64).reshape(-1, 3)  # type: ignore[no-untyped-call]
-    vertices = grid.world(voxel)
-    mesh = SurfaceMesh(vertices, faces)
-    if mesh.volume_mm3 < 0:
-        mesh = SurfaceMesh(vertices, faces[:, ::-1])
-    return mesh
+    # Flying edges turn faces towards smaller values, here inwards, in index space; a left-handed affine reverses that.
+    if np.linalg.det(grid.world_from_voxel[:3, :3]) > 0:
+        faces = faces[:, ::-1]
+    return SurfaceMesh(grid.world(voxel), faces)

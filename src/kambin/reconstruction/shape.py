@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.ndimage import correlate1d
 
-from kambin.reconstruction.distance import as_distance, refined, signed_distance_mm
+from kambin.reconstruction.distance import as_distance, distance_to_other_mm, refined
 from kambin.reconstruction.isosurface import guarded, zero_surface
 from kambin.reconstruction.slender import bridged, slender
 from kambin.spine.solid import Solid, SurfaceMesh
@@ -112,8 +112,8 @@ def solid_and_note_from_mask(
     fine = Grid(fine_shape, local.with_spacing_scaled(1.0 / np.asarray(factors)).world_from_voxel)
     level = as_distance(field, spacing / np.asarray(factors), LEVEL_LIMIT_MM)
     volume = float(np.count_nonzero(mask)) * grid.voxel_volume_mm3
-    level, mesh, shift = _keep_volume(level, fine, _wall_distance(fine, local, walls), volume, 0.25 * float(spacing.max()))
-    return Solid(fine, level, mesh), ShapeNote(volume, mesh.volume_mm3, shift, touches_border(mask))
+    level, mesh, enclosed, shift = _keep_volume(level, fine, _wall_distance(fine, local, walls), volume, 0.25 * float(spacing.max()))
+    return Solid(fine, level, mesh), ShapeNote(volume, enclosed, shift, touches_border(mask))
 
 
 def solids_from_masks(
@@ -221,17 +221,18 @@ def _smooth_field(
 ) -> Float32Array:
     """The interpolated distance, low-pass filtered and held within the doubt that the voxels leave."""
     smallest, largest = float(spacing_mm.min()), float(spacing_mm.max())
-    start = signed_distance_mm(mask, spacing_mm, threads=threads)
+    start = distance_to_other_mm(mask, spacing_mm, threads=threads)
     # Distances to centres jump by two half voxels across a face; taking one half off each side gives the slope of a distance.
-    start += np.where(mask, np.float32(0.5 * smallest), np.float32(-0.5 * smallest))
+    start -= np.float32(0.5 * smallest)
     thin = slender(mask)
     fragile = thin | slender(~mask)
     any_fragile = bool(fragile.any())
     doubt: Float32Array | np.float32 = np.float32(FREE * smallest)
     if any_fragile or smallest < largest:
-        depth = np.abs(start)
-        free = np.clip(depth, np.float32(FREE * smallest), np.float32(FREE * largest))
-        doubt = refined(np.where(fragile, np.float32(HELD) * np.minimum(depth, np.float32(largest)), free), factors)
+        coarse = np.clip(start, np.float32(FREE * smallest), np.float32(FREE * largest))
+        coarse[fragile] = np.float32(HELD) * np.minimum(start[fragile], np.float32(largest))
+        doubt = refined(coarse, factors)
+    np.negative(start, out=start, where=mask)
     start = bridged(refined(start, factors), mask, thin, factors, smallest)
     if any_fragile:
         # Between the centres of slender voxels, too, the core keeps its sign; else the smoothing would cut plates into crumbs.
@@ -271,11 +272,12 @@ def _low_pass(sigma: float) -> npt.NDArray[np.float64]:
 
 def _keep_volume(
     level: Float32Array, grid: Grid, beyond: Float32Array | None, volume_mm3: float, most_mm: float
-) -> tuple[Float32Array, SurfaceMesh, float]:
+) -> tuple[Float32Array, SurfaceMesh, float, float]:
     """Move the level so that the surface encloses the volume, by at most `most_mm`.
 
     Two Newton steps on the field's own count of volume (cheap, and the same for a mirrored field), then on the mesh's where that
     is still off. `beyond` cuts the field at the walls of the image, which do not move.
+    Returned are the moved field, its surface, the volume that encloses, and the shift.
     """
 
     def moved(shift: float) -> Float32Array:
@@ -300,9 +302,11 @@ def _keep_volume(
     for attempt in range(4):
         field = moved(shift)
         mesh = zero_surface(field, grid)
-        error = volume_mm3 - mesh.volume_mm3
-        if abs(error) <= 3e-3 * volume_mm3 or not len(mesh.faces) or attempt == 3:
+        enclosed = mesh.volume_mm3
+        error = volume_mm3 - enclosed
+        # The mesh's volume hangs on how its faces were cut, which differs in a mirrored field: only a count that is well off is mended by it.
+        if abs(error) <= 1.2e-2 * volume_mm3 or not len(mesh.faces) or attempt == 3:
             break
         # Thousandths of a millimetre: a mirrored mask, triangulated otherwise, is to have the same shift.
         shift = round(float(np.clip(shift + error / mesh.area_mm2, -most_mm, most_mm)), 3)
-    return field, mesh, shift
+    return field, mesh, enclosed, shift

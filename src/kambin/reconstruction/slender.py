@@ -40,9 +40,8 @@ def slender(mask: BoolArray) -> BoolArray:
     contacts = np.unique(around[touches], axis=0)
     if len(contacts):
         pieces, places = _components(where, mask.shape), _components(contacts, mask.shape)
-        number = np.zeros(mask.shape, dtype=np.int32)
-        number[tuple(contacts.T)] = places + 1
-        met = number[tuple(np.moveaxis(around, -1, 0))] * touches
+        rank = _rank(_flat(around, mask.shape), _flat(contacts, mask.shape))
+        met = np.where(rank >= 0, places[rank] + 1, 0)
         owner = np.broadcast_to(pieces[:, None], met.shape)[met > 0].astype(np.int64)
         pairs = np.unique(owner * (int(places.max()) + 2) + met[met > 0]) // (int(places.max()) + 2)
         joins = np.bincount(pairs, minlength=int(pieces.max()) + 1) >= 2
@@ -101,16 +100,26 @@ def _ends(values: BoolArray, axis: int) -> tuple[BoolArray, BoolArray]:
 
 
 def _components(voxels: IntArray, shape: tuple[int, ...]) -> npt.NDArray[np.int32]:
-    """Number (from 0) of the connected piece that each listed voxel belongs to, neighbours at corners included."""
+    """Number (from 0) of the connected piece that each voxel of a sorted list belongs to, neighbours at corners included."""
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
-    index = np.full(shape, -1, dtype=np.int32)
-    index[tuple(voxels.T)] = np.arange(len(voxels), dtype=np.int32)
-    near = index[tuple(np.moveaxis(np.clip(voxels[:, None] + NEIGHBOURS[:13], 0, np.asarray(shape) - 1), -1, 0))]
+    around = np.clip(voxels[:, None] + NEIGHBOURS[:13], 0, np.asarray(shape) - 1)
+    near = _rank(_flat(around, shape), _flat(voxels, shape))
     first = np.broadcast_to(np.arange(len(voxels))[:, None], near.shape)[near >= 0]
     graph = coo_array((np.ones(len(first), dtype=np.int8), (first, near[near >= 0])), shape=(len(voxels), len(voxels)))
     return np.asarray(connected_components(graph, directed=False)[1], dtype=np.int32)
+
+
+def _flat(voxels: IntArray, shape: tuple[int, ...]) -> IntArray:
+    """Flat (C order) indices of voxels, shape (..., 3) to (...)."""
+    return np.asarray(np.ravel_multi_index(tuple(np.moveaxis(voxels, -1, 0)), shape), dtype=np.int64)
+
+
+def _rank(wanted: IntArray, sorted_list: IntArray) -> IntArray:
+    """Where in a sorted list each number stands; -1 where it does not."""
+    rank = np.minimum(np.searchsorted(sorted_list, wanted), len(sorted_list) - 1)
+    return np.where(sorted_list[rank] == wanted, rank, -1)
 
 
 def _rod(step: IntArray, factors: tuple[int, int, int], scale_mm: float) -> tuple[IntArray, Float32Array]:
