@@ -46,7 +46,8 @@ def body_corner(foramen: Foramen) -> FloatArray:
     """
     view = foramen.view
     plate = view.segment.frame.local(view.segment.upper_endplate.points_mm)
-    own_half = plate[view.side.sign * plate[:, 0] > 0.0]
+    # Not from the midline itself: on which side of it a point lies is chance.
+    own_half = plate[view.side.sign * plate[:, 0] > 0.4]
     plate = own_half if len(own_half) >= 10 else plate
     edge = np.array([plate[:, 1].min(), np.median(plate[plate[:, 1] <= plate[:, 1].min() + 2.0, 2])])
     outline = foramen.hole.outline

@@ -187,14 +187,13 @@ def _inferred_disc(top: HeightMap, bottom: HeightMap, frame: Frame, infer: Calla
 
 
 def _refined_map(surface: HeightMap, right: FloatArray, anterior: FloatArray) -> FloatArray:
-    """A height map on a finer lattice (bilinear; nearest validity)."""
-    from scipy.ndimage import distance_transform_edt, map_coordinates
+    """A height map on a finer lattice: bilinear among the valid neighbours, and valid where half of the weight is."""
+    from scipy.ndimage import map_coordinates
 
-    _, nearest = distance_transform_edt(~surface.valid, return_indices=True)
-    filled = surface.height_mm[tuple(nearest)]
     index = np.stack(
         np.meshgrid((right - surface.right_mm[0]) / PITCH_MM, (anterior - surface.anterior_mm[0]) / PITCH_MM, indexing="ij")
     )
-    heights = map_coordinates(filled, index, order=1, mode="nearest")
-    known = map_coordinates(surface.valid.astype(np.float64), index, order=1, mode="constant") >= 0.5
-    return np.where(known, heights, np.nan)
+    weight = map_coordinates(surface.valid.astype(np.float64), index, order=1, mode="constant")
+    heights = map_coordinates(np.nan_to_num(surface.height_mm), index, order=1, mode="constant")
+    # A little less than a half: halfway between a valid point and none, rounding must not decide.
+    return np.where(weight > 0.49, heights / np.maximum(weight, 0.49), np.nan)
