@@ -10,7 +10,7 @@ import numpy as np
 
 from kambin.anatomy.structures import Kind, Level
 from kambin.geometry import FloatArray
-from kambin.geometry.section import Section, extent_along, mesh_section
+from kambin.geometry.section import Section, extent_along
 from kambin.measurement.published import PUBLISHED
 from kambin.measurement.result import Evidence, EvidenceCurve, NotMeasurable, Quantity
 from kambin.spine import Vertebra
@@ -86,7 +86,7 @@ def body_width_and_depth(vertebra: Vertebra) -> dict[Quantity, tuple[float, Evid
     if not vertebra.complete and (vertebra.upper_endplate is None or vertebra.lower_endplate is None):
         raise NotMeasurable(f"{vertebra.level} is cut by the border of the field of view")
     frame = vertebra.frame
-    section = mesh_section(body.mesh.vertices_mm, body.mesh.faces, frame.origin_mm, frame.axes[:2]).largest
+    section = body.section(frame).largest
     if section.is_empty:
         raise NotMeasurable(f"the body of {vertebra.level} does not reach its own mid-height")
     width, left, right = extent_along(section.points, (1.0, 0.0), _TRIM)

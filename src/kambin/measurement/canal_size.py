@@ -10,7 +10,7 @@ import numpy as np
 
 from kambin.anatomy.structures import Kind
 from kambin.geometry import Frame
-from kambin.geometry.section import Section, mesh_section
+from kambin.geometry.section import Section
 from kambin.measurement.published import PUBLISHED
 from kambin.measurement.result import Evidence, EvidenceCurve, NotMeasurable, Quantity
 from kambin.spine import MotionSegment, Solid, SpineModel, Vertebra
@@ -89,7 +89,7 @@ def canal_at_pedicle(model: SpineModel, vertebra: Vertebra) -> dict[Quantity, tu
 def _size(
     quantities: tuple[Quantity, Quantity], name: str, canal: Solid, frame: Frame, where: str, view: str
 ) -> dict[Quantity, tuple[float, Evidence]]:
-    section = mesh_section(canal.mesh.vertices_mm, canal.mesh.faces, frame.origin_mm, frame.axes[:2])
+    section = canal.section(frame)
     if section.is_empty or section.area_mm2 < _MIN_AREA_MM2:
         raise NotMeasurable(f"the labelled {name} does not reach {where}")
     main = section.largest

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from kambin.anatomy.structures import Kind, Side, Structure
-from kambin.geometry.section import Section, distance_between, mesh_section
+from kambin.geometry.section import Section, distance_between
 from kambin.measurement.published import PUBLISHED
 from kambin.measurement.result import Evidence, EvidenceCurve, EvidencePlane, EvidencePoint, NotMeasurable, Quantity
 from kambin.spine import MotionSegment, SpineModel
@@ -46,7 +46,7 @@ def section_of(model: SpineModel, structure: Structure, segment: MotionSegment) 
     solid = model.solids.get(structure)
     if solid is None:
         raise NotMeasurable(f"no {structure.label} is labelled")
-    section = mesh_section(solid.mesh.vertices_mm, solid.mesh.faces, segment.frame.origin_mm, segment.frame.axes[:2])
+    section = solid.section(segment.frame)
     loops = tuple(loop for loop in section.loops if Section((loop,)).area_mm2 >= _MIN_AREA_MM2)
     if not loops:
         raise NotMeasurable(f"the labelled {structure.label} does not reach the {segment.name} disc mid-plane")

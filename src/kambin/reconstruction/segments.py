@@ -9,7 +9,7 @@ import numpy as np
 
 from kambin.anatomy.structures import Level
 from kambin.geometry import FloatArray, Frame, Plane, angle_deg, unit
-from kambin.geometry.section import convex_outline, mesh_section, polygon_centroid
+from kambin.geometry.section import convex_outline, polygon_centroid
 from kambin.reconstruction.endplates import PITCH_MM, BoolArray, HeightMap, endplate_region, first_bone
 from kambin.reconstruction.vertebrae import Posed
 from kambin.spine import Endplate, Solid
@@ -144,19 +144,20 @@ def _on_plane(point_mm: FloatArray, frame: Frame) -> FloatArray:
 
 
 def volume_centroid(solid: Solid) -> FloatArray:
-    """Centroid of a solid's volume, from its surface (divergence theorem)."""
-    vertices = solid.mesh.vertices_mm
-    reference = vertices.mean(axis=0)
-    a, b, c = ((vertices - reference)[solid.mesh.faces[:, corner]] for corner in range(3))
-    six_volumes = np.einsum("ij,ij->i", a, np.cross(b, c))
-    return np.asarray(reference + ((a + b + c) * six_volumes[:, None]).sum(axis=0) / (4.0 * six_volumes.sum()))
+    """Centroid of a solid's volume, from its level field: voxels the surface runs through count in part.
+
+    Not from its faces, which are cut otherwise in a mirrored field.
+    """
+    share = np.clip(0.5 - solid.level_mm.astype(np.float64) / float(solid.grid.spacing_mm.mean()), 0.0, 1.0)
+    along = [share.sum(axis=tuple(a for a in range(3) if a != axis)) for axis in range(3)]
+    return solid.grid.world([float(weights @ np.arange(len(weights)) / weights.sum()) for weights in along])
 
 
 def _facing_canal(frame: Frame, upper: Posed, lower: Posed, canal: Solid | None) -> Frame:
     """Turn the frame about its cranial axis so that *anterior* runs from the canal to the disc."""
     behind = None
     if canal is not None:
-        section = mesh_section(canal.mesh.vertices_mm, canal.mesh.faces, frame.origin_mm, frame.axes[:2])
+        section = canal.section(frame)
         if not section.is_empty and section.area_mm2 > 20.0:
             centre = polygon_centroid(section.largest.loops[0])
             behind = frame.world([centre[0], centre[1], 0.0])
