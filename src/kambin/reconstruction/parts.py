@@ -247,7 +247,7 @@ def _choose(
 def _tidied(labels: npt.NDArray[np.uint8], count: int) -> npt.NDArray[np.uint8]:
     """Every part in one piece: loose crumbs go to the part they touch most, told by the nearest kept voxel."""
     import cc3d
-    from scipy.ndimage import distance_transform_edt
+    from scipy.spatial import cKDTree
 
     pieces = cc3d.connected_components(labels, connectivity=18)
     sizes = np.bincount(pieces.ravel())
@@ -262,5 +262,15 @@ def _tidied(labels: npt.NDArray[np.uint8], count: int) -> npt.NDArray[np.uint8]:
             if sizes[biggest] >= _MIN_PART_VOXELS:
                 keep[biggest] = True
     kept = keep[pieces] & (labels > 0)
-    _, nearest = distance_transform_edt(~kept, return_indices=True)
-    return np.where(labels > 0, labels[tuple(nearest)], 0).astype(np.uint8)
+    crumbs = np.argwhere((labels > 0) & ~kept)
+    if not len(crumbs):
+        return labels
+    # The nearest part, ties to the one first in the list of kinds: an order that a mirrored vertebra keeps.
+    away = np.full((count, len(crumbs)), np.inf)
+    for part in range(1, count + 1):
+        own = np.argwhere(kept & (labels == part))
+        if len(own):
+            away[part - 1] = np.round(cKDTree(own).query(crumbs)[0], 6)
+    tidied = labels.copy()
+    tidied[tuple(crumbs.T)] = 1 + away.argmin(axis=0)
+    return tidied
