@@ -246,6 +246,43 @@ def test_a_file_in_the_place_of_the_folder_is_said(capsys, rooms, labels, tmp_pa
     assert place.read_text() == "a file"
 
 
+def test_an_empty_name_is_not_the_present_folder(capsys, rooms, labels, tmp_path, monkeypatch) -> None:
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    status, _, err = call(capsys, "run", "-l", labels, "-s", "kambin", "-o", "")
+    assert status == 2
+    assert "--output" in err
+    assert not files_of(tmp_path / "here")
+
+
+def test_a_run_that_finished_there_meanwhile_is_kept(capsys, rooms, labels, out, monkeypatch) -> None:
+    def measure(model, *, progress=None):
+        out.mkdir()
+        (out / "manifest.json").write_text("the other run's")
+        return small_measurements()
+
+    monkeypatch.setattr(kambin.measurement, "measure", measure)
+    status, _, err = call(capsys, "run", "-l", labels, "-s", "kambin", "-o", out)
+    assert status == 2
+    assert "earlier run" in err
+    assert files_of(out.parent) == {"run/manifest.json"}
+    assert (out / "manifest.json").read_text() == "the other run's"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux lets a file's name be any bytes")
+def test_names_of_files_in_another_encoding_are_read_and_written(capsys, rooms, labels, scan, tmp_path) -> None:
+    old = os.fsdecode(b"caf\xe9")
+    named = labels.rename(labels.with_name(old + ".nii.gz"))
+    scanned = scan.rename(scan.with_name(old + "-ct.nii.gz"))
+    status, said, err = call(capsys, "run", scanned, "-l", named, "-s", "kambin", "-o", tmp_path / old, "--json")
+    assert (status, err) == (0, "")
+    assert json.loads(said)["folder"] == str(tmp_path / old)
+    assert files_of(tmp_path / old) == FILES
+    records = Manifest.read(tmp_path / old / "manifest.json").inputs
+    assert {record.name for record in records} == {str(named), str(scanned)}
+    assert call(capsys, "report", tmp_path / old)[0] == 0
+
+
 @pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may write anywhere, so nothing is forbidden here")
 def test_a_place_that_may_not_be_written_to_is_said(capsys, rooms, labels, tmp_path) -> None:
     locked = tmp_path / "locked"

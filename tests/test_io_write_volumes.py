@@ -40,6 +40,11 @@ def _segments(header: dict) -> list[dict]:
     return result
 
 
+def test_seg_nrrd_of_another_day_is_the_same_file(seg: Path) -> None:
+    head = seg.read_bytes().partition(b"\n\n")[0]
+    assert b"#" not in head  # pynrrd writes the time there
+
+
 def test_seg_nrrd_names_every_segment(seg: Path) -> None:
     voxels, header = nrrd.read(str(seg))
     segments = {segment["ID"]: segment for segment in _segments(header)}

@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from io import TextIOWrapper
 from json import dumps
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
@@ -32,10 +33,10 @@ app = typer.Typer(
 ScanArgument = Annotated[
     str | None, typer.Argument(help="The scan: NIfTI, NRRD, MHA, or a DICOM folder or zip. May be left out.", show_default=False)
 ]
-Labels = Annotated[list[str] | None, typer.Option("--labels", "-l", help="A label map; may be given several times. [required]")]
+Labels = Annotated[list[str] | None, typer.Option("--labels", "-l", help="A label map; may be given several times. \\[required]")]
 Schemes = Annotated[
     list[str] | None,
-    typer.Option("--scheme", "-s", help="What the labels mean: a name from `kambin schemes`, or your own .toml or .csv. [required]"),
+    typer.Option("--scheme", "-s", help="What the labels mean: a name from `kambin schemes`, or your own .toml or .csv. \\[required]"),
 ]
 Output = Annotated[str, typer.Option("--output", "-o", help="The folder to make.", show_default=False)]
 Lowest = Annotated[str | None, typer.Option(help="Level of the lowest vertebra, for schemes that count from it: L5, say.")]
@@ -166,6 +167,8 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     """Run the command line and leave with its exit status: 0 done, 2 bad usage or input, 1 a fault of ours, 130 interrupted."""
     given = sys.argv[1:] if arguments is None else arguments
     signal.signal(signal.SIGTERM, _terminate)
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a file name in another encoding, or a terminal without ² and é
     try:
         status = app(args=given, prog_name="kambin", standalone_mode=False)
     except typer.Abort:
@@ -186,7 +189,7 @@ def _bad_usage(error: Exception, as_json: bool) -> int:
     show()
     if as_json:
         message = str(getattr(error, "message", error))
-        typer.echo(dumps({"error": {"type": "UsageError", "message": message}, "status": BAD_INPUT}, ensure_ascii=False))
+        typer.echo(dumps({"error": {"type": "UsageError", "message": message}, "status": BAD_INPUT}))
     return BAD_INPUT
 
 

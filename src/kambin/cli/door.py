@@ -58,7 +58,7 @@ def fail(message: str, details: dict[str, Any], status: int, as_json: bool) -> N
     """
     typer.echo(f"error: {message}", err=True)
     if as_json:
-        typer.echo(json.dumps({"error": {"message": message, **details}, "status": status}, ensure_ascii=False))
+        typer.echo(json.dumps({"error": {"message": message, **details}, "status": status}))
     raise typer.Exit(status)
 
 

@@ -26,7 +26,7 @@ _SINGLE = ("disc_height_anterior", "disc_height_middle", "disc_height_posterior"
 
 def emit(document: dict[str, Any]) -> None:
     """One JSON object on stdout."""
-    print(json.dumps(plain(document), indent=1, allow_nan=False, ensure_ascii=False))
+    print(json.dumps(plain(document), indent=1, allow_nan=False))
 
 
 def result_document(result: RunResult) -> dict[str, Any]:

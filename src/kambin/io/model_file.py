@@ -20,7 +20,7 @@ import numpy.typing as npt
 from kambin.anatomy.structures import Level, Side, Structure
 from kambin.errors import InputError
 from kambin.geometry import FloatArray, Frame, Plane
-from kambin.io.plain import plain
+from kambin.io.plain import encodable, plain
 from kambin.spine import Doubt, Endplate, MotionSegment, PedicleNeck, Severity, Solid, SpineModel, SurfaceMesh, Vertebra
 from kambin.volume.grid import Grid
 
@@ -35,7 +35,7 @@ def save_model(model: SpineModel, path: str | Path) -> None:
     """
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
         document = _Saver(archive).model(model)
-        archive.writestr(_member("model.json"), json.dumps(document, allow_nan=False, ensure_ascii=False))
+        archive.writestr(_member("model.json"), encodable(json.dumps(document, allow_nan=False, ensure_ascii=False)))
 
 
 def load_model(path: str | Path) -> SpineModel:

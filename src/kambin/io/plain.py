@@ -26,8 +26,16 @@ def json_text(document: Any) -> str:
     ValueError
         When a number in it is NaN or infinite.
     """
-    text = json.dumps(document, indent=1, allow_nan=False, ensure_ascii=False)
+    text = encodable(json.dumps(document, indent=1, allow_nan=False, ensure_ascii=False))
     return _NUMBERS.sub(lambda found: "[" + ", ".join(found[1].replace(",", " ").split()) + "]", text) + "\n"
+
+
+def encodable(text: str) -> str:
+    """The text with what UTF-8 cannot hold written as ``\\udcXX``.
+
+    Only names of files in another encoding have such characters; inside JSON that is the escape for the very same one.
+    """
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def plain(value: Any) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -50,7 +51,15 @@ def write_seg_nrrd(grid: Grid, labels: npt.NDArray[np.uint16], table: Mapping[in
     extents = _extents(numbers)
     for index, (label, structure) in enumerate(names.items()):
         header |= _segment(index, label, structure, extents[label])
-    nrrd.write(str(path), numbers.astype(np.uint8) if max(names, default=0) < 256 else numbers, header, compression_level=6)
+    stored = BytesIO()
+    nrrd.write(stored, numbers.astype(np.uint8) if max(names, default=0) < 256 else numbers, header, compression_level=6)
+    Path(path).write_bytes(_undated(stored.getvalue()))
+
+
+def _undated(file: bytes) -> bytes:
+    """The file without its comments, which hold the time of writing: the same segmentation gives the same bytes."""
+    head, gap, voxels = file.partition(b"\n\n")
+    return b"\n".join(line for line in head.split(b"\n") if not line.startswith(b"#")) + gap + voxels
 
 
 def renumbered(

@@ -28,6 +28,8 @@ def check_free(output: str | Path, overwrite: bool) -> Path:
     OutputError
         When it is not; nothing has been touched then.
     """
+    if not str(output):
+        raise OutputError("--output", "expected a folder or a new name, found an empty text")
     place = Path(output).expanduser().resolve()
     if not place.exists():
         return place
@@ -76,11 +78,13 @@ def new_folder(output: str | Path, overwrite: bool = False) -> Iterator[Path]:
         partial = Path(tempfile.mkdtemp(prefix=f".{place.name}.partial-", dir=place.parent))
     except OSError as error:
         _remove_empty(made)
-        raise OutputError(output, f"expected a place that can be written to, found that it cannot ({error.strerror})") from error
+        why = "a file stands where a folder is needed" if isinstance(error, FileExistsError) else error.strerror
+        raise OutputError(output, f"expected a place that can be written to, found that it cannot ({why})") from error
     try:
         with _said_as_output_error(output, partial):
             yield partial
             partial.chmod(0o777 & ~_umask())  # mkdtemp made it private
+            check_free(output, overwrite)  # another run may have finished there meanwhile
             _swap(partial, place)
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)

@@ -17,6 +17,7 @@ from kambin.io.manifest import FileRecord, Manifest, Stage, now
 from kambin.io.measurements_json import read_measurements
 from kambin.io.model_file import load_model
 from kambin.io.nifti_writer import write_nifti
+from kambin.io.plain import encodable
 from kambin.measurement.result import Measurements
 from kambin.pipeline import outputs
 from kambin.pipeline.folder import new_folder, updated_folder
@@ -205,7 +206,7 @@ def _report(
     started = now()
     scan = _stored_scan(source, manifest)
     html = build_report(model, measurements, scan, title=_title(manifest), progress=progress)
-    (folder / outputs.REPORT).write_text(html, encoding="utf-8")
+    (folder / outputs.REPORT).write_text(encodable(html), encoding="utf-8")
     return manifest.with_stage(_stage("report", started, command))
 
 
