@@ -55,10 +55,10 @@ def all_doubts(model: SpineModel, measurements: Measurements) -> tuple[ShownDoub
 
 
 def not_measured(measurements: Measurements) -> tuple[tuple[str, str], ...]:
-    """Why values are missing, and which: one line a reason."""
+    """Why values are missing, and which: one line a reason. Differences lack a side, which its own row has told already."""
     reasons: dict[str, list[Measurement]] = {}
     for row in measurements.rows:
-        if not row.is_measured:
+        if not row.is_measured and not row.quantity.key.endswith(DIFFERENCE):
             reasons.setdefault(sentence(reason_words(row)), []).append(row)
     return tuple((reason, _where(rows)) for reason, rows in reasons.items())
 
