@@ -1,7 +1,9 @@
 """A lumbar spine built of boxes, whose foramina, discs, pedicles and canals are known in closed form.
 
-Each vertebra: a box for the body, two pedicles, two articular pillars (pars with inferior process), a lamina plate, two transverse processes and a spinous
-process. The superior articular processes of the vertebra below close the foramen behind. All in a frame of its own (right, anterior, cranial),
+Each vertebra: a box for the body, two pedicles, two articular pillars (pars with inferior process), a lamina plate, two
+transverse processes and a spinous
+process. The superior articular processes of the vertebra below close the foramen behind. All in a frame of its own (right,
+anterior, cranial),
 placed in space by a rotation and a shift, and drawn on any grid by asking of every voxel centre whether it lies inside.
 """
 
@@ -74,7 +76,9 @@ class LegoSpine:
             bone.append(((-4, 4), (back - 28, back - 4), (low - 8, low + 4)))  # spinous process
             result[Structure(Kind.VERTEBRA, level)] = bone
             if number + 1 < len(self.levels):
-                result[Structure(Kind.DISC, level)] = [((-width, width), (wall, wall + depth), (z - height - self.disc_height_mm, z - height))]
+                result[Structure(Kind.DISC, level)] = [
+                    ((-width, width), (wall, wall + depth), (z - height - self.disc_height_mm, z - height))
+                ]
         bottom = -(len(self.levels) - 1) * self.pitch_mm - height
         result[Structure(Kind.SPINAL_CANAL)] = [((-inner + 3, inner - 3), (back + 1, wall - 1), (bottom, height))]
         middle = -(len(self.levels) - 1) * self.pitch_mm / 2
@@ -95,7 +99,10 @@ class LegoSpine:
     cava_diameter_mm = 20.0
 
     def segmentation(
-        self, spacing_mm: float | tuple[float, float, float] = 1.0, rotation: np.ndarray | None = None, shift_mm: tuple[float, float, float] = (0, 0, 0)
+        self,
+        spacing_mm: float | tuple[float, float, float] = 1.0,
+        rotation: np.ndarray | None = None,
+        shift_mm: tuple[float, float, float] = (0, 0, 0),
     ) -> Segmentation:
         """The spine drawn on an axis-aligned grid, turned by `rotation` (rows: world from local) about the middle of the spine."""
         turn = np.eye(3) if rotation is None else np.asarray(rotation)

@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from lego import mirrored
 from scipy.spatial.transform import Rotation
-from turned import scanned, shapes_of
 
 from kambin.anatomy import Kind, Level, Structure
 from kambin.measurement import Measurements, measure
 from kambin.reconstruction import reconstruct
 from kambin.spine import SpineModel
 from kambin.volume import Grid, Segmentation, canonical
+from lego import mirrored
+from turned import scanned, shapes_of
 
 LENGTHS = ("FH", "FW", "OC", "DAA", "DIVC", "DHm")
 

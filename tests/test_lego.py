@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from lego import LegoSpine, mirrored
 from scipy.spatial.transform import Rotation
 
 from kambin.anatomy import Kind, Level, Side, Structure
 from kambin.measurement import Measurements, measure
 from kambin.reconstruction import reconstruct
 from kambin.volume import Grid, Segmentation, canonical
+from lego import LegoSpine, mirrored
 
 SPINE = LegoSpine(levels=(Level.L4, Level.L5))
 TURN = Rotation.from_rotvec(np.radians(25.0) * np.array([0.6, 0.64, 0.48])).as_matrix()
@@ -53,7 +53,10 @@ def test_lengths_to_three_tenths_of_a_voxel(measured: Measurements, symbol: str,
     assert measured.value(symbol, level, side) == pytest.approx(true, abs=0.3)
 
 
-@pytest.mark.parametrize(("symbol", "true"), [("DAA", SPINE.aorta_diameter_mm), ("DIVC", SPINE.cava_diameter_mm), ("VW", SPINE.body_width_mm)])
+DIAMETERS = [("DAA", SPINE.aorta_diameter_mm), ("DIVC", SPINE.cava_diameter_mm), ("VW", SPINE.body_width_mm)]
+
+
+@pytest.mark.parametrize(("symbol", "true"), DIAMETERS)
 def test_largest_diameters_to_half_a_voxel(measured: Measurements, symbol: str, true: float) -> None:
     """A largest diameter takes the outermost ripple of a voxel surface on both ends."""
     level = "L4" if symbol == "VW" else "L4/L5"
@@ -166,7 +169,7 @@ def test_arguments_are_not_changed() -> None:
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        (lambda s: {}, "expected lumbar vertebrae, found none"),
+        (lambda _: {}, "expected lumbar vertebrae, found none"),
         (lambda s: {label: s.table[label] for label in s.table if s.table[label] == Structure(Kind.VERTEBRA, Level.L4)}, "found only L4"),
     ],
 )
@@ -194,7 +197,7 @@ def test_swapped_sides_are_refused() -> None:
 
     original = SPINE.segmentation(1.5)
     table = {label: structure.mirrored for label, structure in original.table.items()}
-    with pytest.raises(InputError, match="left and right contradict each other: .*left psoas lies 43 mm to the right"):
+    with pytest.raises(InputError, match=r"left and right contradict each other: .*left psoas lies 43 mm to the right"):
         reconstruct(Segmentation(original.grid, original.labels, table))
 
 

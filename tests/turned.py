@@ -22,7 +22,11 @@ def shapes_of(model: SpineModel, names: tuple[str, ...]) -> dict[Structure, Soli
 
 
 def scanned(
-    shapes: dict[Structure, Solid], rotation: np.ndarray, spacing_mm: float, about_mm: np.ndarray, half_size_mm: tuple[float, float, float] = (62, 58, 60)
+    shapes: dict[Structure, Solid],
+    rotation: np.ndarray,
+    spacing_mm: float,
+    about_mm: np.ndarray,
+    half_size_mm: tuple[float, float, float] = (62, 58, 60),
 ) -> Segmentation:
     """A label map of the shapes turned by `rotation` (world from local) about a point, on an upright grid around it. Later shapes win."""
     half = np.asarray(half_size_mm)

@@ -36,7 +36,7 @@ class Lattice:
 
         def axis(low: float, high: float) -> FloatArray:
             half = int(np.ceil((high - low) / 2 / pitch_mm))
-            return (low + high) / 2 + pitch_mm * np.arange(-half, half + 1)
+            return np.asarray((low + high) / 2 + pitch_mm * np.arange(-half, half + 1), dtype=np.float64)
 
         return cls(axis(*first), axis(*second))
 
@@ -115,7 +115,7 @@ def find_hole(free_mm: FloatArray, lattice: Lattice, seed_zone: BoolArray, max_b
     walls: list[FloatArray] = []
     free = free_mm > 0.0
     for _ in range(_MAX_BRIDGES + 1):
-        depth = _depth_mm(free, free_mm, lattice)
+        depth = _depth_mm(free, lattice)
         allowed = np.where(seed_zone, depth, -1.0)
         seed = np.unravel_index(int(allowed.argmax()), allowed.shape)
         if allowed[seed] < MIN_PASSAGE_MM / 2:
@@ -129,7 +129,7 @@ def find_hole(free_mm: FloatArray, lattice: Lattice, seed_zone: BoolArray, max_b
     raise NoHole(f"the rim is open in more than {_MAX_BRIDGES} places")
 
 
-def _depth_mm(free: BoolArray, free_mm: FloatArray, lattice: Lattice) -> FloatArray:
+def _depth_mm(free: BoolArray, lattice: Lattice) -> FloatArray:
     """Distance of free lattice points to the silhouette, sub-lattice near its border."""
     from scipy.ndimage import distance_transform_edt
 
@@ -152,9 +152,7 @@ def _is_open(depth: FloatArray, seed: tuple[int, int], radius: float) -> bool:
     return _touches_border(_component(depth > radius, seed))
 
 
-def _shortest_bridge(
-    free_mm: FloatArray, depth: FloatArray, lattice: Lattice, seed: tuple[int, int], max_bridge_mm: float
-) -> FloatArray:
+def _shortest_bridge(free_mm: FloatArray, depth: FloatArray, lattice: Lattice, seed: tuple[int, int], max_bridge_mm: float) -> FloatArray:
     """The bridge across the widest way out, at its narrowest place: two rim points, shape (2, 2)."""
     low, high = MIN_PASSAGE_MM / 2, float(depth[seed]) - 1e-9
     if _is_open(depth, seed, high) or high <= low:
@@ -242,7 +240,8 @@ def contour_loops(field: FloatArray, lattice: Lattice) -> list[FloatArray]:
     from contourpy import LineType, contour_generator
 
     lines = contour_generator(lattice.first_mm, lattice.second_mm, field.T, line_type=LineType.Separate).lines(0.0)
-    return [np.asarray(line[:-1]) for line in lines if len(line) > 3 and np.allclose(line[0], line[-1])]
+    curves = [np.asarray(line, dtype=np.float64) for line in lines]
+    return [curve[:-1] for curve in curves if len(curve) > 3 and np.allclose(curve[0], curve[-1])]
 
 
 def _encloses(loop: FloatArray, point: FloatArray) -> bool:

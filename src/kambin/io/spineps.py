@@ -155,7 +155,11 @@ def _endplates_to_bodies(volume: NamedVolume) -> NamedVolume:
 
     table = builtin_scheme("kambin").table
     endplates = {number: s for number, s in table.items() if s is not None and s.kind is Kind.ENDPLATE}
-    bones = {number: s for number, s in table.items() if s is not None and (s.kind.is_vertebral or s.kind is Kind.SACRUM) and number not in endplates}
+    bones = {
+        number: s
+        for number, s in table.items()
+        if s is not None and (s.kind.is_vertebral or s.kind is Kind.SACRUM) and number not in endplates
+    }
     where = np.isin(volume.labels, list(endplates))
     bone = np.isin(volume.labels, list(bones))
     if not where.any() or not bone.any():

@@ -1,6 +1,7 @@
 """Vertebral body height (anterior, middle, posterior), width and depth.
 
-Heights (mm) between the endplates along the vertebra's cranial axis in its mid-sagittal plane, taken as disc heights are. Width and depth (mm): extent of
+Heights (mm) between the endplates along the vertebra's cranial axis in its mid-sagittal plane, taken as disc heights are. Width
+and depth (mm): extent of
 the body along the vertebra's right axis and, in the mid-sagittal plane, along its anterior axis, at mid-height.
 """
 
@@ -30,11 +31,19 @@ ANTERIOR = _quantity(
 )
 MIDDLE = _quantity("body_height_middle", "VHm", "middle body height", _ALONG + "at the middle of their common depth.", (8.0, 45.0))
 POSTERIOR = _quantity(
-    "body_height_posterior", "VHp", "posterior body height", _ALONG + "a tenth of their common depth before the posterior edge.", (10.0, 45.0)
+    "body_height_posterior",
+    "VHp",
+    "posterior body height",
+    _ALONG + "a tenth of their common depth before the posterior edge.",
+    (10.0, 45.0),
 )
 WIDTH = _quantity("body_width", "VW", "body width", "Extent of the body along the vertebra's right axis at mid-height.", (25.0, 75.0))
 DEPTH = _quantity(
-    "body_depth", "VD", "body depth", "Extent of the body along the vertebra's anterior axis in its mid-sagittal plane at mid-height.", (18.0, 52.0)
+    "body_depth",
+    "VD",
+    "body depth",
+    "Extent of the body along the vertebra's anterior axis in its mid-sagittal plane at mid-height.",
+    (18.0, 52.0),
 )
 _FRACTIONS = {ANTERIOR: 1.0 - _EDGE_FRACTION, MIDDLE: 0.5, POSTERIOR: _EDGE_FRACTION}
 

@@ -1,6 +1,7 @@
 """Area and antero-posterior diameter of the spinal canal or dural sac.
 
-Of the labelled canal (or dural sac: the evidence says which), in the disc mid-plane and in the plane across the column at the height of the upper pedicles: enclosed
+Of the labelled canal (or dural sac: the evidence says which), in the disc mid-plane and in the plane across the column at the
+height of the upper pedicles: enclosed
 area (mm²) and longest chord along the segment's anterior axis (mm).
 """
 

@@ -1,7 +1,9 @@
 """Disc heights (anterior, middle, posterior) and the wedge angle.
 
-Heights (mm) between the two endplates along the segment's cranial axis, in the mid-sagittal plane: at the middle of their common depth, and one tenth of
-it inside the anterior and the posterior edge, where a rounded rim no longer counts. The wedge angle (°) lies between the endplates' planes in the
+Heights (mm) between the two endplates along the segment's cranial axis, in the mid-sagittal plane: at the middle of their
+common depth, and one tenth of
+it inside the anterior and the posterior edge, where a rounded rim no longer counts. The wedge angle (°) lies between the
+endplates' planes in the
 sagittal plane, positive when the disc is higher in front.
 """
 

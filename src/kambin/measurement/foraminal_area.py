@@ -1,6 +1,7 @@
 """FA, the foraminal area.
 
-Area (mm²) of the hole in the lateral silhouette of one half of a motion segment (upper vertebra, disc, lower vertebra), cut at the mid-sagittal
+Area (mm²) of the hole in the lateral silhouette of one half of a motion segment (upper vertebra, disc, lower vertebra), cut at
+the mid-sagittal
 plane and at the lateral border of the upper pedicle; an open rim is closed by the shortest bridge. Liu 2022.
 """
 
@@ -13,7 +14,8 @@ FORAMINAL_AREA = Quantity(
     symbol="FA",
     name="foraminal area",
     unit="mm²",
-    definition="Area of the hole in the lateral silhouette of one half of the motion segment, between the mid-sagittal plane and the lateral border "
+    definition="Area of the hole in the lateral silhouette of one half of the motion segment, between the "
+    "mid-sagittal plane and the lateral border "
     "of the upper pedicle; an open rim is closed by the shortest bridge.",
     plausible=(20.0, 350.0),
     published=PUBLISHED.get("foraminal_area", {}),

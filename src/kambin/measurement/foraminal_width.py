@@ -1,6 +1,7 @@
 """FW, the foraminal width.
 
-Shortest distance (mm) from the postero-inferior corner of the upper body to the opposite (posterior) rim of the foramen in the lateral silhouette.
+Shortest distance (mm) from the postero-inferior corner of the upper body to the opposite (posterior) rim of the foramen in the
+lateral silhouette.
 Liu 2022.
 """
 
@@ -17,7 +18,8 @@ FORAMINAL_WIDTH = Quantity(
     symbol="FW",
     name="foraminal width",
     unit="mm",
-    definition="Shortest distance from the postero-inferior corner of the upper body to the opposite (posterior) rim of the foramen in the lateral "
+    definition="Shortest distance from the postero-inferior corner of the upper body to the opposite (posterior) rim "
+    "of the foramen in the lateral "
     "silhouette.",
     plausible=(1.5, 20.0),
     published=PUBLISHED.get("foraminal_width", {}),
@@ -30,13 +32,15 @@ _DETOUR_OF_RIM = 0.2
 """And at least this fraction of the whole rim: the far side of a notch beside the corner is not the opposite rim."""
 _ROUNDING_MM = 1.0
 _DETOUR = 1.5
-"""A rim point lies opposite when the way to it along the rim is at least so many times the straight one (1 beside the corner, 1.57 across a circle)."""
+"""A rim point lies opposite when the way to it along the rim is at least so many times the straight one (1 beside the corner,
+1.57 across a circle)."""
 
 
 def body_corner(foramen: Foramen) -> FloatArray:
     """The postero-inferior corner of the upper body where it borders the foramen: plane coordinates, shape (2,).
 
-    The corner is where the rim, coming down the posterior wall, turns forward under the body: the rim point furthest along the direction between
+    The corner is where the rim, coming down the posterior wall, turns forward under the body: the rim point furthest along the
+    direction between
     *posterior* and *caudal* among those that belong to the upper vertebra and lie by its lower endplate's posterior edge.
 
     Raises

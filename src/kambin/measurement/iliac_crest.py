@@ -1,6 +1,7 @@
 """Height of the iliac crest over a disc's mid-plane.
 
-Signed distance (mm) of the crest's highest point (the hip bone's most cranial point along the lumbar column) from the disc mid-plane: positive when the crest
+Signed distance (mm) of the crest's highest point (the hip bone's most cranial point along the lumbar column) from the disc
+mid-plane: positive when the crest
 stands above the disc, where it blocks a straight way in from the side.
 """
 
@@ -18,7 +19,8 @@ ILIAC_CREST_HEIGHT = Quantity(
     symbol="ICH",
     name="iliac crest height over the disc",
     unit="mm",
-    definition="Signed distance from the disc mid-plane to the hip bone's most cranial point along the lumbar column; positive above the disc.",
+    definition="Signed distance from the disc mid-plane to the hip bone's most cranial point along the lumbar column; "
+    "positive above the disc.",
     plausible=(-220.0, 90.0),
     published=PUBLISHED.get("iliac_crest_height", {}),
 )

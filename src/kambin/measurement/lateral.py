@@ -1,7 +1,9 @@
 """The foramen as it is seen from the side: the lateral silhouette of half a motion segment, and the hole in it.
 
-The half reaches from the mid-sagittal plane out to the lateral border of the upper pedicle. What lies further out (transverse processes, sacral
-ala, iliac bone) would hide the hole and stays out. The silhouette of a set of shapes between two planes is the smallest level that a line of sight
+The half reaches from the mid-sagittal plane out to the lateral border of the upper pedicle. What lies further out (transverse
+processes, sacral
+ala, iliac bone) would hide the hole and stays out. The silhouette of a set of shapes between two planes is the smallest level
+that a line of sight
 meets, so its border is found to a fraction of a voxel without drawing a single pixel.
 """
 
@@ -20,7 +22,8 @@ from kambin.spine import MotionSegment
 PITCH_MM = 0.4
 SIGHT_STEP_MM = 0.7
 SIGHT_MEAN_MM = 3.0
-"""Along a line of sight levels are averaged over this length: without it the outermost ripple of a voxel surface would make every rim, and every hole
+"""Along a line of sight levels are averaged over this length: without it the outermost ripple of a voxel surface would make
+every rim, and every hole
 narrower than it is."""
 MAX_BRIDGE_MM = 14.0
 """The gap of an open rim that may be bridged: more is no longer a foramen's rim."""

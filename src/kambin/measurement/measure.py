@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 
 from kambin.anatomy.structures import Level, Side
 from kambin.measurement import body_size, canal_size, disc_height, slip
@@ -56,7 +57,7 @@ def measure(model: SpineModel, *, progress: Progress | None = None) -> Measureme
         tell(f"measuring {segment.name}", done / steps)
         rows += _of_segment(model, segment)
     for name, reason in model.missing_segments.items():
-        rows += [_row(quantity, name, side, lambda reason=reason: _refuse(reason)) for quantity, side in _segment_quantities()]
+        rows += [_row(quantity, name, side, partial(_refuse, reason)) for quantity, side in _segment_quantities()]
     for done, vertebra in enumerate(model.vertebrae, start=len(model.segments)):
         tell(f"measuring {vertebra.level}", done / steps)
         rows += _of_vertebra(model, vertebra)
@@ -89,9 +90,9 @@ def _of_segment(model: SpineModel, segment: MotionSegment) -> list[Measurement]:
     rows += _rows((slip.SLIP, slip.SLIP_PERCENT), name, None, lambda: slip.slip(segment))
     rows.append(_row(SEGMENT_ANGLE, name, None, lambda: segment_angle(model, segment)))
     rows += _rows(canal_size.AT_DISC, name, None, lambda: canal_size.canal_at_disc(model, segment))
-    rows += [_row(ILIAC_CREST_HEIGHT, name, side, lambda side=side: iliac_crest_height(model, segment, side)) for side in Side]
+    rows += [_row(ILIAC_CREST_HEIGHT, name, side, partial(iliac_crest_height, model, segment, side)) for side in Side]
     rows.append(_row(OBLIQUE_CORRIDOR, name, None, lambda: oblique_corridor(model, segment)))
-    rows += [_row(q, name, None, lambda q=q: vessel_diameter(model, segment, q)) for q in (AORTA_DIAMETER, CAVA_DIAMETER)]
+    rows += [_row(q, name, None, partial(vessel_diameter, model, segment, q)) for q in (AORTA_DIAMETER, CAVA_DIAMETER)]
     rows.append(_row(PSOAS_TO_CAVA, name, None, lambda: psoas_to_cava(model, segment)))
     return rows
 
@@ -107,9 +108,9 @@ def _of_foramen(segment: MotionSegment, side: Side) -> list[Measurement]:
     rows = []
     for quantity, function in ((FORAMINAL_AREA, foraminal_area), (FORAMINAL_HEIGHT, foraminal_height), (FORAMINAL_WIDTH, foraminal_width)):
         if found is None:
-            rows.append(_row(quantity, segment.name, side, lambda: _refuse(reason)))
+            rows.append(_row(quantity, segment.name, side, partial(_refuse, reason)))
         else:
-            rows.append(_row(quantity, segment.name, side, lambda f=function, h=found: f(h), found.doubts))
+            rows.append(_row(quantity, segment.name, side, partial(function, found), found.doubts))
     rows.append(_row(NARROWEST_SECTION, segment.name, side, lambda: narrowest_section(segment, side)))
     return rows
 
@@ -121,7 +122,7 @@ def _of_vertebra(model: SpineModel, vertebra: Vertebra) -> list[Measurement]:
     rows = _rows((body_size.ANTERIOR, body_size.MIDDLE, body_size.POSTERIOR), name, None, lambda: body_size.body_heights(vertebra))
     rows += _rows((body_size.WIDTH, body_size.DEPTH), name, None, lambda: body_size.body_width_and_depth(vertebra))
     for side in Side:
-        rows += _rows((PEDICLE_WIDTH, PEDICLE_HEIGHT), name, side, lambda side=side: pedicle_size(vertebra, side))
+        rows += _rows((PEDICLE_WIDTH, PEDICLE_HEIGHT), name, side, partial(pedicle_size, vertebra, side))
     rows += _rows(canal_size.AT_PEDICLE, name, None, lambda: canal_size.canal_at_pedicle(model, vertebra))
     return rows
 
@@ -132,7 +133,7 @@ def _rows(quantities: Iterable[Quantity], level: str, side: Side | None, take: C
         values = take()
     except NotMeasurable as reason:
         return [Measurement(quantity, level, side, None, str(reason)) for quantity in quantities]
-    return [_row(quantity, level, side, lambda q=quantity: values[q]) for quantity in quantities]
+    return [_row(quantity, level, side, partial(values.__getitem__, quantity)) for quantity in quantities]
 
 
 def _row(

@@ -1,7 +1,9 @@
 """FA₃, the narrowest section of the foraminal passage.
 
-Smallest cross-section (mm²) of the free passage between upper vertebra, disc and lower vertebra, among planes perpendicular to the passage's own axis,
-from the medial border of the upper pedicle to its lateral border; and where it lies. Kambin's own quantity: the lateral silhouette (FA) is what can be
+Smallest cross-section (mm²) of the free passage between upper vertebra, disc and lower vertebra, among planes perpendicular to
+the passage's own axis,
+from the medial border of the upper pedicle to its lateral border; and where it lies. Kambin's own quantity: the lateral
+silhouette (FA) is what can be
 seen through, FA₃ what is there.
 """
 
@@ -23,7 +25,8 @@ NARROWEST_SECTION = Quantity(
     symbol="FA₃",
     name="narrowest foraminal section",
     unit="mm²",
-    definition="Smallest cross-section of the free foraminal passage perpendicular to its own axis, between the medial and the lateral border of the "
+    definition="Smallest cross-section of the free foraminal passage perpendicular to its own axis, between the "
+    "medial and the lateral border of the "
     "upper pedicle.",
     plausible=(20.0, 400.0),
     published=PUBLISHED.get("narrowest_foraminal_section", {}),
@@ -31,7 +34,8 @@ NARROWEST_SECTION = Quantity(
 
 _STEP_MM = 1.0
 _NEIGHBOURS = 3
-"""A section counts with the median area of this many beside it: a single one may be cut by a bridge at another place than its neighbours."""
+"""A section counts with the median area of this many beside it: a single one may be cut by a bridge at another place than its
+neighbours."""
 _PITCH_MM = 0.5
 _MAX_TURN_DEG = 30.0
 
@@ -72,12 +76,15 @@ def narrowest_section(segment: MotionSegment, side: Side) -> tuple[float, Eviden
 
 
 def _section(segment: MotionSegment, side: Side, frame: Frame, out: float) -> tuple[Hole, FloatArray, float] | None:
-    """The passage's section at a distance from the mid-sagittal plane: the hole, its outline in RAS, and that distance. None where it is open."""
+    """The passage's section at a distance from the mid-sagittal plane: the hole, its outline in RAS, and that distance. None
+    where it is open."""
     back = posterior_edge_mm(segment)
     lattice = Lattice.window((back - 30.0, back + 8.0), (-22.0, 30.0), _PITCH_MM)
     origin = frame.world([side.sign * out, lattice.first_mm[0], lattice.second_mm[0]])
     steps = _PITCH_MM * frame.axes[1:]
-    level = np.min([shape.sample_box(origin, steps, lattice.shape) for shape in (segment.upper.solid, segment.disc, segment.lower.solid)], axis=0)
+    level = np.min(
+        [shape.sample_box(origin, steps, lattice.shape) for shape in (segment.upper.solid, segment.disc, segment.lower.solid)], axis=0
+    )
     try:
         hole = find_hole(level.astype(np.float64), lattice, seed_zone(segment, lattice), MAX_BRIDGE_MM)
     except NoHole:

@@ -1,6 +1,7 @@
 """OC, the oblique corridor, and PI, psoas to vena cava.
 
-In the disc mid-plane: shortest distance (mm) from the left psoas to the aorta, or to the left common iliac artery where the aorta has divided (the evidence says which), and
+In the disc mid-plane: shortest distance (mm) from the left psoas to the aorta, or to the left common iliac artery where the
+aorta has divided (the evidence says which), and
 from the right psoas to the inferior vena cava. 0 where they touch. Wang 2023.
 """
 
@@ -19,7 +20,8 @@ OBLIQUE_CORRIDOR = Quantity(
     symbol="OC",
     name="oblique corridor",
     unit="mm",
-    definition="Shortest distance in the disc mid-plane from the left psoas to the aorta, or to the left common iliac artery where the aorta has divided.",
+    definition="Shortest distance in the disc mid-plane from the left psoas to the aorta, or to the left common iliac "
+    "artery where the aorta has divided.",
     plausible=(0.0, 45.0),
     published=PUBLISHED.get("oblique_corridor", {}),
 )

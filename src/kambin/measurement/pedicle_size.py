@@ -1,6 +1,7 @@
 """Pedicle width and height.
 
-In the plane perpendicular to the pedicle's own axis where its section is smallest (mm): width is the smallest caliper within 30° of the vertebra's right axis,
+In the plane perpendicular to the pedicle's own axis where its section is smallest (mm): width is the smallest caliper within
+30° of the vertebra's right axis,
 height the caliper perpendicular to it. Zindrick 1987; Panjabi 1992.
 """
 
@@ -73,7 +74,10 @@ def pedicle_size(vertebra: Vertebra, side: Side) -> dict[Quantity, tuple[float, 
     if not sections:
         raise NotMeasurable(f"the {side} pedicle of {vertebra.level} has no section of its own")
     step, loop = min(sections, key=lambda found: signed_area_mm2(found[1]))
-    angle = min(np.radians(np.arange(-_MOST_TURNED_DEG, _MOST_TURNED_DEG + 0.1, 1.0)), key=lambda a: extent_along(loop, (np.cos(a), np.sin(a)), _TRIM)[0])
+    angle = min(
+        np.radians(np.arange(-_MOST_TURNED_DEG, _MOST_TURNED_DEG + 0.1, 1.0)),
+        key=lambda a: extent_along(loop, (np.cos(a), np.sin(a)), _TRIM)[0],
+    )
     across, upright = np.array([np.cos(angle), np.sin(angle)]), np.array([-np.sin(angle), np.cos(angle)])
     centre = polygon_centroid(loop)
     result = {}
@@ -127,7 +131,8 @@ def _fence_contact(loop: FloatArray, side: Side, window: tuple[float, float, flo
 
 
 def _without_ledge(loop: FloatArray, side: Side) -> FloatArray:
-    """The outline cut where, going out from the tallest column, the section falls below a fraction of its height: the transverse process begins."""
+    """The outline cut where, going out from the tallest column, the section falls below a fraction of its height: the
+    transverse process begins."""
     out = side.sign * loop[:, 0]
     columns = np.arange(np.floor(out.min()), np.ceil(out.max()) + 1.0, 0.5)
     start, end = loop, np.roll(loop, -1, axis=0)

@@ -1,7 +1,9 @@
 """Lordosis, segment angles and sacral slope, in the posture of the scan (usually lying).
 
-Angles (°) between endplates, projected on the mean sagittal plane. Lordosis: upper endplate of L1 to upper endplate of S1, positive when the spine is hollow behind.
-Segment angle: upper endplate of the upper to upper endplate of the lower vertebra, so that the segment angles from L1/L2 to L5/S1 add up to the lordosis. Sacral
+Angles (°) between endplates, projected on the mean sagittal plane. Lordosis: upper endplate of L1 to upper endplate of S1,
+positive when the spine is hollow behind.
+Segment angle: upper endplate of the upper to upper endplate of the lower vertebra, so that the segment angles from L1/L2 to
+L5/S1 add up to the lordosis. Sacral
 slope: upper endplate of S1 to the scan's horizontal (axial) plane, positive when it falls forward.
 """
 
@@ -20,7 +22,8 @@ LORDOSIS = Quantity(
     symbol="LL",
     name="lumbar lordosis L1–S1",
     unit="°",
-    definition="Angle between the upper endplates of L1 and S1 in the mean sagittal plane, positive when hollow behind; in the scan's posture.",
+    definition="Angle between the upper endplates of L1 and S1 in the mean sagittal plane, positive when hollow "
+    "behind; in the scan's posture.",
     plausible=(-20.0, 95.0),
     published=PUBLISHED.get("lordosis", {}),
 )
@@ -38,7 +41,8 @@ SACRAL_SLOPE = Quantity(
     symbol="SS",
     name="sacral slope",
     unit="°",
-    definition="Angle between the upper endplate of S1 and the scan's axial plane in the mean sagittal plane, positive when it falls forward.",
+    definition="Angle between the upper endplate of S1 and the scan's axial plane in the mean sagittal plane, "
+    "positive when it falls forward.",
     plausible=(0.0, 80.0),
     published=PUBLISHED.get("sacral_slope", {}),
 )

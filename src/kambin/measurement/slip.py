@@ -1,7 +1,9 @@
 """Slip (listhesis) of a vertebra on the one below.
 
-Offset (mm) of the posterior edge of the upper vertebra's lower endplate from the posterior edge of the lower vertebra's upper endplate, along the lower
-endplate's anterior direction in the mid-sagittal plane: positive when the upper vertebra lies too far forward (anterolisthesis). In per cent of the depth of the
+Offset (mm) of the posterior edge of the upper vertebra's lower endplate from the posterior edge of the lower vertebra's upper
+endplate, along the lower
+endplate's anterior direction in the mid-sagittal plane: positive when the upper vertebra lies too far forward
+(anterolisthesis). In per cent of the depth of the
 lower vertebra's upper endplate (Meyerding, Taillard).
 """
 
@@ -19,7 +21,8 @@ SLIP = Quantity(
     symbol="SL",
     name="slip",
     unit="mm",
-    definition="Offset of the posterior edges of the facing endplates along the lower endplate in the mid-sagittal plane; positive when the upper "
+    definition="Offset of the posterior edges of the facing endplates along the lower endplate in the mid-sagittal "
+    "plane; positive when the upper "
     "vertebra lies forward.",
     plausible=(-12.0, 25.0),
     published=PUBLISHED.get("slip_mm", {}),

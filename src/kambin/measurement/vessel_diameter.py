@@ -1,6 +1,7 @@
 """DAA and DIVC, the largest diameters of aorta and vena cava.
 
-Largest (Feret) diameter (mm) of the vessel's section in the disc mid-plane. Where the vessel's section is in several pieces, of the largest one. Wang 2023.
+Largest (Feret) diameter (mm) of the vessel's section in the disc mid-plane. Where the vessel's section is in several pieces, of
+the largest one. Wang 2023.
 """
 
 from __future__ import annotations
@@ -52,7 +53,9 @@ def vessel_diameter(model: SpineModel, segment: MotionSegment, quantity: Quantit
             except NotMeasurable:
                 continue
             words = Structure(kind).label
-            raise NotMeasurable(f"the {words} has divided above the {segment.name} disc mid-plane: only its common iliac branches reach it") from None
+            raise NotMeasurable(
+                f"the {words} has divided above the {segment.name} disc mid-plane: only its common iliac branches reach it"
+            ) from None
         raise reason from None
     value, low, high = feret(section.points)
     frame = segment.frame

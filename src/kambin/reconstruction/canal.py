@@ -1,6 +1,7 @@
 """Where the vertebral canal runs past a vertebra: the hole in the bone seen along the column.
 
-Projected along the column, the ring of body, pedicles and laminae is closed even where no single axial slice shows it whole, and the hole in
+Projected along the column, the ring of body, pedicles and laminae is closed even where no single axial slice shows it whole,
+and the hole in
 that projection is the vertebral foramen. Its centre tells what is anterior, its front wall where the body ends.
 """
 
@@ -12,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from kambin.geometry import FloatArray, Frame
-from kambin.geometry.section import polygon_centroid
 from kambin.geometry.hole import Hole, Lattice, NoHole, find_hole
+from kambin.geometry.section import polygon_centroid
 from kambin.spine import Solid
 
 _PITCH_MM = 0.6
@@ -84,7 +85,7 @@ def _posterior_wall(level: npt.NDArray[np.float32], lattice: Lattice, heights: F
     columns = np.abs(lattice.first_mm - centroid[0]) <= 4.0
     start = int(np.searchsorted(lattice.second_mm, centroid[1]))
     ahead = level[columns, start:, :] < 0.0
-    hit = ahead.any(axis=1)
+    hit = np.asarray(ahead.any(axis=1), dtype=np.bool_)
     first = lattice.second_mm[start + ahead.argmax(axis=1)]
     enough = hit.mean(axis=0) > 0.5
     if enough.sum() < 4:

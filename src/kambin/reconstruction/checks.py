@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 
 import numpy as np
 
@@ -28,7 +29,7 @@ def check_order(bones: Sequence[BoneMask]) -> list[Doubt]:
     centres = np.stack([bone.core_mm for bone in bones])
     doubts = []
     up = centres[0] - centres[-1]
-    for high, low in zip(bones, bones[1:], strict=False):
+    for high, low in pairwise(bones):
         step = high.core_mm - low.core_mm
         if step @ up <= 0:
             raise InputError(
@@ -59,9 +60,7 @@ def check_levels(bones: Sequence[BoneMask]) -> list[Doubt]:
     levels = [bone.level for bone in bones]
     doubts = []
     if Level.S1 not in levels:
-        doubts.append(
-            Doubt(Severity.WARNING, "No sacrum is labelled: levels are as the label map says, and were not counted from below.")
-        )
+        doubts.append(Doubt(Severity.WARNING, "No sacrum is labelled: levels are as the label map says, and were not counted from below."))
     if Level.L6 in levels:
         doubts.append(
             Doubt(Severity.SERIOUS, "A sixth lumbar vertebra (L6) is labelled: agree on the level names before using any of them.")
@@ -134,7 +133,8 @@ def check_sides(frame: Frame, solids: Mapping[Structure, Solid]) -> list[Doubt]:
         return [
             Doubt(
                 Severity.SERIOUS,
-                f"The aorta lies {aorta - cava:.0f} mm to the RIGHT of the vena cava: the scan may be mirrored, so that every left and right "
+                f"The aorta lies {aorta - cava:.0f} mm to the RIGHT of the vena cava: the scan may be mirrored, so "
+                f"that every left and right "
                 "here would be wrong (or the patient has a left-sided vena cava or situs inversus). Check before use.",
             )
         ]

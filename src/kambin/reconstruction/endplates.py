@@ -65,7 +65,8 @@ class HeightMap:
 def lattice_axes() -> tuple[FloatArray, FloatArray]:
     """The lattice every endplate is sampled on, symmetric about the midline."""
     n = int(_HALF_WIDTH_MM / PITCH_MM)
-    return PITCH_MM * np.arange(-n, n + 1), np.arange(_DEPTH_MM[0], _DEPTH_MM[1] + 1e-6, PITCH_MM)
+    right = PITCH_MM * np.arange(-n, n + 1, dtype=np.float64)
+    return right, np.arange(_DEPTH_MM[0], _DEPTH_MM[1] + 1e-6, PITCH_MM, dtype=np.float64)
 
 
 def first_bone(solid: Solid, frame: Frame, start_mm: float, stop_mm: float, behind_mm: FloatArray | float) -> HeightMap:

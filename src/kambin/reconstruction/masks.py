@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -123,14 +124,15 @@ def check_human_size(bones: tuple[BoneMask, ...]) -> None:
     lumbar = [bone for bone in bones if bone.level is not Level.S1]
     gaps = [
         float(np.linalg.norm(low.core_mm - high.core_mm)) / (low.level.rank - high.level.rank)
-        for high, low in zip(lumbar, lumbar[1:], strict=False)
+        for high, low in pairwise(lumbar)
         if low.level is not Level.L6 and high.level is not Level.L6
     ]
     whole = [bone.core_radius_mm for bone in lumbar if not bone.touches_border]
     problems = []
     if gaps and not HUMAN_CENTRE_SPACING_MM[0] <= float(np.median(gaps)) <= HUMAN_CENTRE_SPACING_MM[1]:
         problems.append(
-            f"expected the centres of neighbouring lumbar vertebrae {HUMAN_CENTRE_SPACING_MM[0]:.0f} to {HUMAN_CENTRE_SPACING_MM[1]:.0f} mm "
+            f"expected the centres of neighbouring lumbar vertebrae {HUMAN_CENTRE_SPACING_MM[0]:.0f} to "
+            f"{HUMAN_CENTRE_SPACING_MM[1]:.0f} mm "
             f"apart, found {np.median(gaps):.1f} mm"
         )
     if whole and not HUMAN_BODY_RADIUS_MM[0] <= float(np.median(whole)) <= HUMAN_BODY_RADIUS_MM[1]:
@@ -142,5 +144,6 @@ def check_human_size(bones: tuple[BoneMask, ...]) -> None:
         raise InputError(
             "labels",
             "the physical scale is not that of a human spine: " + "; ".join(problems),
-            hint="The spacing in the file's header is probably wrong: correct it there, or give --spacing-scale with a factor for each axis.",
+            hint="The spacing in the file's header is probably wrong: correct it there, or give --spacing-scale with "
+            "a factor for each axis.",
         )

@@ -1,7 +1,8 @@
 """The parts of a vertebra told apart by where they lie: body, pedicles, articular, transverse and spinous processes, laminae.
 
 All in the vertebra's own frame. The body ends at the posterior wall. Behind it the two pedicles are followed backwards as long as they stay
-necks; what remains is divided by the landmarks the pedicles give: above and beside them, the superior articular process; out beyond them, the
+necks; what remains is divided by the landmarks the pedicles give: above and beside them, the superior articular process; out
+beyond them, the
 transverse process; below them, the inferior articular process; behind the canal in the midline, the spinous process; the rest is
 lamina (with the pars).
 """
@@ -55,9 +56,7 @@ class PedicleLandmarks:
             return frame.world([self.middle + self.side.sign * out, self.isthmus, height])
 
         out, height = (self.medial + self.lateral) / 2, (self.top + self.bottom) / 2
-        return PedicleNeck(
-            at(out, height), at(self.medial, height), at(self.lateral, height), at(out, self.top), at(out, self.bottom)
-        )
+        return PedicleNeck(at(out, height), at(self.medial, height), at(self.lateral, height), at(out, self.top), at(out, self.bottom))
 
 
 def vertebral_parts(posed: Posed, pedicles: Mapping[Side, PedicleLandmarks]) -> tuple[npt.NDArray[np.uint8], tuple[Structure, ...]]:
@@ -77,7 +76,8 @@ def vertebral_parts(posed: Posed, pedicles: Mapping[Side, PedicleLandmarks]) -> 
     names
         The parts.
 
-    A bone without a foramen is all body. Where a pedicle cannot be followed, that side has no pedicle, and its processes are told by the other's.
+    A bone without a foramen is all body. Where a pedicle cannot be followed, that side has no pedicle, and its processes are
+    told by the other's.
     """
     level = posed.level
     names = part_names(level)
@@ -197,7 +197,7 @@ def _main_piece(points: FloatArray) -> FloatArray:
     image[tuple(cell.T)] = True
     pieces, _ = label(image, structure=np.ones((3, 3)))
     of_point = pieces[tuple(cell.T)]
-    return points[of_point == np.bincount(of_point).argmax()]
+    return np.asarray(points[of_point == np.bincount(of_point).argmax()])
 
 
 def _choose(
@@ -230,9 +230,7 @@ def _choose(
         part[(out > neck.lateral + 4.0) & waist & (depth > behind_canal - 22.0)] = index[Kind.TRANSVERSE, side]
         part[(out > neck.lateral + 9.0) & (height > neck.bottom - 14.0)] = index[Kind.TRANSVERSE, side]
         if side in pedicles:
-            inside_neck = (
-                (depth >= neck.back) & (out >= neck.medial - 4.0) & (out <= neck.lateral + 3.0) & (height <= neck.top + 3.0)
-            )
+            inside_neck = (depth >= neck.back) & (out >= neck.medial - 4.0) & (out <= neck.lateral + 3.0) & (height <= neck.top + 3.0)
             part[inside_neck & (height >= neck.bottom - 4.0)] = index[Kind.PEDICLE, side]
         # The posterior wall is hollow in its middle: the body's rim reaches behind the wall beside and between the pedicles.
         behind_wall = posed.foramen.wall(height) - depth

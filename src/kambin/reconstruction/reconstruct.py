@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -216,7 +217,7 @@ def _segments(
     canal = around.get(Structure(Kind.SPINAL_CANAL)) or around.get(Structure(Kind.DURAL_SAC))
     segments, missing = [], {}
     for (upper, lower), (above, below) in zip(
-        zip(vertebrae, vertebrae[1:], strict=False), zip(posed, posed[1:], strict=False), strict=True
+        pairwise(vertebrae), pairwise(posed), strict=True
     ):
         name = f"{upper.level}/{lower.level}"
         if not are_neighbours(upper.level, lower.level):
