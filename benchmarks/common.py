@@ -31,9 +31,13 @@ def label_map() -> tuple[npt.NDArray[np.uint8], Grid, str]:
 
 
 def _real(path: Path) -> tuple[npt.NDArray[np.uint8], Grid]:
-    """Every label interpolated linearly, the strongest wins: smooth borders, as a network at 0.8 mm would draw them."""
+    """Every label of Kambin's vocabulary, interpolated linearly; the strongest wins, as a network at 0.8 mm would draw them."""
     import nibabel as nib
     from scipy.ndimage import affine_transform
+
+    from kambin.anatomy.schemes import builtin_scheme
+
+    known = {number for number, structure in builtin_scheme("totalsegmentator-v1").table.items() if structure is not None}
 
     image = nib.load(path)
     array = np.asarray(image.dataobj).round().astype(np.uint8)
@@ -43,7 +47,7 @@ def _real(path: Path) -> tuple[npt.NDArray[np.uint8], Grid]:
     to_coarse = grid.voxel_from_world @ fine.world_from_voxel
     best = np.full(SHAPE, 0.5, dtype=np.float32)
     result = np.zeros(SHAPE, dtype=np.uint8)
-    for number in np.unique(labels)[1:]:
+    for number in sorted(known.intersection(np.unique(labels).tolist())):
         share = affine_transform((labels == number).astype(np.float32), to_coarse, output_shape=SHAPE, order=1)
         better = share > best
         best[better], result[better] = share[better], number
