@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from bench_surfaces import usual_surfaces
 
+from bench_surfaces import usual_surfaces
 from common import label_map, measured
 from kambin.volume import Grid
 
@@ -32,7 +32,7 @@ def main() -> None:
     seconds, memory, rows = measured(whole_run, labels, grid)
     usual, usual_memory, _ = measured(usual_surfaces, labels, grid, "taubin")
     print(f"whole run (shapes, parts, frames, {rows} values): peak {memory:.0f} MiB above the interpreter and the input")
-    print(f"marching_cubes + taubin, surfaces alone: {usual / seconds:.1f}x the time, {usual_memory / memory:.1f}x the memory of the whole run")
+    print(f"marching_cubes + taubin, surfaces alone: {usual / seconds:.2f}x the time, {usual_memory / memory:.2f}x the memory of that")
 
 
 if __name__ == "__main__":

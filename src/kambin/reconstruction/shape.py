@@ -13,6 +13,7 @@ import os
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
+from itertools import combinations
 from typing import TypeVar
 
 import numpy as np
@@ -272,6 +273,10 @@ def _low_pass(sigma: float) -> npt.NDArray[np.float64]:
     return np.asarray((kernel + kernel[::-1]) / (2 * kernel.sum()), dtype=np.float64)
 
 
+_NEARLY, _WELL_OFF = 0.009, 0.012
+"""A mesh this near to the volume is kept as it is; between the two the mean over its mirror images decides, beyond they mend the shift."""
+
+
 def _keep_volume(
     level: Float32Array, grid: Grid, beyond: Float32Array | None, volume_mm3: float, most_mm: float
 ) -> tuple[Float32Array, SurfaceMesh, float, float]:
@@ -289,18 +294,25 @@ def _keep_volume(
         return guarded(np.clip(result, -LEVEL_LIMIT_MM, LEVEL_LIMIT_MM, out=result))
 
     shift = _volume_shift(level, grid, beyond, volume_mm3, most_mm)
-    for attempt in range(4):
+    field = moved(shift)
+    mesh = zero_surface(field, grid)
+    for _ in range(3):
+        if abs(volume_mm3 - mesh.volume_mm3) <= _NEARLY * volume_mm3 or not len(mesh.faces):
+            break
+        enclosed, area = _even_handed(field, grid)
+        if abs(volume_mm3 - enclosed) <= _WELL_OFF * volume_mm3:
+            break
+        shift = round(float(np.clip(shift + (volume_mm3 - enclosed) / area, -most_mm, most_mm)), 4)
         field = moved(shift)
         mesh = zero_surface(field, grid)
-        enclosed = mesh.volume_mm3
-        error = volume_mm3 - enclosed
-        # The mesh's volume hangs on how its faces were cut, which differs in a mirrored field: only a count that is well off is
-        # mended by it.
-        if abs(error) <= 1.2e-2 * volume_mm3 or not len(mesh.faces) or attempt == 3:
-            break
-        # Thousandths of a millimetre: a mirrored mask, triangulated otherwise, is to have the same shift.
-        shift = round(float(np.clip(shift + error / mesh.area_mm2, -most_mm, most_mm)), 3)
-    return field, mesh, enclosed, shift
+    return field, mesh, mesh.volume_mm3, shift
+
+
+def _even_handed(field: Float32Array, grid: Grid) -> tuple[float, float]:
+    """Volume and area of a field's surface, the mean over its eight mirror images: one mesh's hang on how its faces were cut."""
+    axes = [axes for count in range(4) for axes in combinations(range(3), count)]
+    meshes = [zero_surface(np.ascontiguousarray(np.flip(field, flipped)), grid) for flipped in axes]
+    return float(np.mean([mesh.volume_mm3 for mesh in meshes])), float(np.mean([mesh.area_mm2 for mesh in meshes]))
 
 
 def _volume_shift(level: Float32Array, grid: Grid, beyond: Float32Array | None, volume_mm3: float, most_mm: float) -> float:
