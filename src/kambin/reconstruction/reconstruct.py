@@ -16,7 +16,7 @@ from kambin.reconstruction.checks import check_frame, check_levels, check_order,
 from kambin.reconstruction.masks import BoneMask, bone_masks, check_human_size
 from kambin.reconstruction.parts import PedicleLandmarks, pedicle_landmarks, vertebral_parts
 from kambin.reconstruction.segments import NoSegment, are_neighbours, find_disc_space
-from kambin.reconstruction.shape import solid_from_mask, solids_from_masks
+from kambin.reconstruction.shape import solids_from_masks
 from kambin.reconstruction.vertebrae import Posed, cut_by_border, pose_all
 from kambin.spine import Doubt, MotionSegment, Severity, Solid, SpineModel, Vertebra
 from kambin.volume import Segmentation
@@ -227,7 +227,7 @@ def _segments(
             missing[name] = "an endplate lies outside the field of view"
             continue
         try:
-            space = find_disc_space(above, below, discs.get(upper.level), canal, solid_from_mask)
+            space = find_disc_space(above, below, discs.get(upper.level), canal)
         except NoSegment as reason:
             missing[name] = str(reason)
             continue

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,10 +9,10 @@ import numpy as np
 from kambin.anatomy.structures import Level
 from kambin.geometry import FloatArray, Frame, Plane, angle_deg, unit
 from kambin.geometry.section import convex_outline, polygon_centroid
-from kambin.reconstruction.endplates import PITCH_MM, BoolArray, HeightMap, endplate_region, first_bone
+from kambin.reconstruction.endplates import PITCH_MM, HeightMap, endplate_region, first_bone
+from kambin.reconstruction.inferred_disc import inferred_disc
 from kambin.reconstruction.vertebrae import Posed
 from kambin.spine import Endplate, Solid
-from kambin.volume import Grid
 
 _MAX_ROUNDS = 5
 _SETTLED_DEG = 0.05
@@ -61,7 +60,7 @@ def are_neighbours(upper: Level, lower: Level) -> bool:
 
 
 def find_disc_space(
-    upper: Posed, lower: Posed, disc: Solid | None, canal: Solid | None, infer: Callable[[BoolArray, Grid], Solid]
+    upper: Posed, lower: Posed, disc: Solid | None, canal: Solid | None
 ) -> DiscSpace:
     """Find the disc space of two neighbouring vertebrae.
 
@@ -73,8 +72,6 @@ def find_disc_space(
         The disc's shape where one is labelled.
     canal
         The spinal canal's or dural sac's shape where one is labelled.
-    infer
-        Makes a shape from a boolean array and its grid, for a disc that is not labelled.
 
     Raises
     ------
@@ -103,7 +100,7 @@ def find_disc_space(
             break
     inferred = disc is None
     if disc is None:
-        disc = _inferred_disc(*_common(upper, lower, frame), frame, infer)
+        disc = inferred_disc(*_common(upper, lower, frame), frame)
     frame = Frame.from_cranial_anterior(_on_plane(volume_centroid(disc), frame), frame.cranial, frame.anterior)
     frame = _facing_canal(frame, upper, lower, canal)
     top, bottom = _common(upper, lower, frame)
@@ -170,31 +167,3 @@ def _facing_canal(frame: Frame, upper: Posed, lower: Posed, canal: Solid | None)
     if np.linalg.norm(forward - (forward @ frame.cranial) * frame.cranial) < 8.0:
         return frame
     return Frame.from_cranial_anterior(frame.origin_mm, frame.cranial, forward)
-
-
-def _inferred_disc(top: HeightMap, bottom: HeightMap, frame: Frame, infer: Callable[[BoolArray, Grid], Solid]) -> Solid:
-    """The space between the endplates as a shape, on a lattice along the frame."""
-    pitch = 0.5 * PITCH_MM
-    right, anterior = (np.arange(axis[0], axis[-1] + 1e-6, pitch) for axis in (top.right_mm, top.anterior_mm))
-    low, high = float(np.nanmin(bottom.height_mm)) - 2.0, float(np.nanmax(top.height_mm)) + 2.0
-    heights = pitch * np.arange(np.floor(low / pitch), np.ceil(high / pitch) + 1)
-    up, down = _refined_map(top, right, anterior), _refined_map(bottom, right, anterior)
-    with np.errstate(invalid="ignore"):
-        mask = (heights[None, None, :] < up[..., None]) & (heights[None, None, :] > down[..., None])
-    affine = np.eye(4)
-    affine[:3, :3] = frame.axes.T * pitch
-    affine[:3, 3] = frame.world([right[0], anterior[0], heights[0]])
-    return infer(mask, Grid((len(right), len(anterior), len(heights)), affine))
-
-
-def _refined_map(surface: HeightMap, right: FloatArray, anterior: FloatArray) -> FloatArray:
-    """A height map on a finer lattice: bilinear among the valid neighbours, and valid where half of the weight is."""
-    from scipy.ndimage import map_coordinates
-
-    index = np.stack(
-        np.meshgrid((right - surface.right_mm[0]) / PITCH_MM, (anterior - surface.anterior_mm[0]) / PITCH_MM, indexing="ij")
-    )
-    weight = map_coordinates(surface.valid.astype(np.float64), index, order=1, mode="constant")
-    heights = map_coordinates(np.nan_to_num(surface.height_mm), index, order=1, mode="constant")
-    # A little less than a half: halfway between a valid point and none, rounding must not decide.
-    return np.where(weight > 0.49, heights / np.maximum(weight, 0.49), np.nan)
