@@ -13,6 +13,7 @@ from kambin.anatomy import Kind, Level, Side, Structure
 from kambin.errors import InputError
 from kambin.io import describe, read_scan, read_segmentation
 from kambin.volume import Segmentation
+from kambin.volume.scan import looks_like_labels
 
 LUMBAR = (Level.L1, Level.L2, Level.L3, Level.L4, Level.L5)
 
@@ -132,3 +133,9 @@ def test_expert_bodies_by_a_scheme_of_our_own(data_dir: Path, tmp_path: Path) ->
     heights = [centroid(seg, Kind.BODY, Level(level))[2] for level in keys]
     assert all(b - a > 20 for a, b in pairwise(heights))
     assert describe(data_dir / "mr-vb2" / "VB2_02_seg.nii.gz").content == "label map"
+
+
+def test_scans_and_label_maps_are_told_apart(data_dir: Path) -> None:
+    for path in sorted(data_dir.rglob("*.nii.gz")):
+        is_labels = "_seg" in path.name or "_ref" in path.name or "_vertebrae" in path.name
+        assert looks_like_labels(read_scan(path).values) == is_labels, path.name

@@ -50,17 +50,17 @@ def _counts(measurements: Measurements) -> dict[str, int]:
 
 
 def show_result(result: RunResult) -> None:
-    """Doubts, the key measures, where the files are."""
-    console = Console(highlight=False)
+    """Doubts and notes on stderr; the key measures and where the files are on stdout."""
+    console, aside = Console(highlight=False), Console(highlight=False, stderr=True)
     for doubt in result.doubts:
         mark, style = _MARKS[doubt.severity]
-        console.print(Text.assemble((f"{mark}: ", style), doubt.text))
+        aside.print(Text.assemble((f"{mark}: ", style), doubt.text))
     if result.measurements is not None:
         console.print(_summary(result.measurements))
         counts = _counts(result.measurements)
         console.print(f"{counts['measured']} measured, {counts['not_measurable']} not measurable (reasons in measurements.json)")
     for note in result.notes:
-        console.print(Text.assemble(("note: ", "yellow"), note))
+        aside.print(Text.assemble(("note: ", "yellow"), note))
     console.print(f"folder  {result.folder}", soft_wrap=True, markup=False)
     if result.report is not None:
         console.print(f"report  {result.report}", soft_wrap=True, markup=False)

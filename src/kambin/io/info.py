@@ -12,13 +12,12 @@ import numpy.typing as npt
 
 from kambin.anatomy.schemes import Scheme, load_scheme
 from kambin.anatomy.structures import Structure
-from kambin.io.raw import MOST_LABELS, RawVolume, finished, readable
+from kambin.io.raw import RawVolume, finished, readable
 from kambin.io.read import is_dicom, read_labels_raw, read_raw, straight
 from kambin.io.spineps import is_sub_region_map
 from kambin.volume.grid import Grid
+from kambin.volume.scan import looks_like_labels
 
-_MANY_LABELS = 400
-_ALIKE = 0.6  # share of labelled voxels whose neighbour has the same value, in a label map
 _POSITIONS = {
     "HFS": "head first, supine",
     "HFP": "head first, prone",
@@ -130,7 +129,7 @@ def describe(path: str | Path, scheme: str | Path | Scheme | None = None) -> Fil
             return FileInfo(text, "DICOM", "several series", series=series, warnings=_series_warnings(series, source))
     stored = read_raw(path) if its_scheme is None else read_labels_raw(path, its_scheme)
     values = stored.array
-    is_labels = its_scheme is not None or bool(stored.names) or _looks_like_labels(values)
+    is_labels = its_scheme is not None or bool(stored.names) or looks_like_labels(values)
     raw = finished(straight(stored, labels=is_labels))
     low, high = (float(np.nanmin(values)), float(np.nanmax(values))) if values.size else (0.0, 0.0)
     corners = raw.grid.corners_mm()
@@ -177,20 +176,6 @@ def _position(raw: RawVolume) -> str | None:
 
 def _rounded(values: npt.ArrayLike, digits: int) -> tuple[float, ...]:
     return tuple(round(float(value), digits) + 0.0 for value in np.asarray(values))
-
-
-def _looks_like_labels(values: npt.NDArray[Any]) -> bool:
-    """Whether values look like labels: whole, not negative, few, and mostly equal to their neighbours."""
-    if values.dtype.kind not in "iubf" or values.size == 0 or values.min() < 0 or values.max() > 65535:
-        return False
-    if values.dtype.kind == "f" and not (np.isfinite(values).all() and np.array_equal(values, np.rint(values))):
-        return False
-    counts = np.bincount(values.ravel().astype(np.int64))
-    if np.count_nonzero(counts) > min(MOST_LABELS, _MANY_LABELS):
-        return False
-    inside = values[:-1] > 0
-    total = int(np.count_nonzero(inside))
-    return total == 0 or int(np.count_nonzero(inside & (values[:-1] == values[1:]))) >= _ALIKE * total
 
 
 def _labels(raw: RawVolume, scheme: Scheme | None) -> tuple[LabelInfo, ...]:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from kambin.anatomy.schemes import SCHEME_NAMES, Scheme, load_scheme
 from kambin.anatomy.structures import Level
@@ -16,6 +18,7 @@ from kambin.io.manifest import FileRecord
 from kambin.pipeline.progress import Progress, silent
 from kambin.volume import Scan, Segmentation
 from kambin.volume.resample import ensure_overlap
+from kambin.volume.scan import looks_like_labels
 
 NO_LABELS_HINT = (
     "Give the label map with --labels and name its scheme with --scheme (`kambin schemes` lists them). "
@@ -44,8 +47,7 @@ class RunInputs:
     Raises
     ------
     InputError
-        All that is wrong at once: no label map, no scheme or too many or too few, files that do not exist, factors that are not
-        positive.
+        No label map, no scheme or too many or too few, a label map that is given as the scan too, factors that are not positive.
     """
 
     labels: Sequence[str | Path]
@@ -65,6 +67,9 @@ class RunInputs:
         if len(self.schemes) not in (1, len(self.labels)):
             found = f"found {len(self.schemes)} schemes for {len(self.labels)} label maps"
             raise InputError("--scheme", f"expected one scheme for all label maps or one for each, {found}")
+        if self.scan is not None and any(_same_file(self.scan, path) for path in self.labels):
+            hint = "Give the scan that the labels were made from, or leave it out: the numbers come from the label map alone."
+            raise InputError("SCAN", f"expected a scan, found the label map itself: {self.scan}", hint=hint)
         scale = self.spacing_scale
         if scale is not None and not (len(scale) == 3 and all(0 < factor < float("inf") for factor in scale)):
             raise InputError("--spacing-scale", f"expected three positive factors such as 1.5,1.5,2, found {scale}")
@@ -122,7 +127,7 @@ def find_scheme(name: str | Path) -> Scheme:
 
 
 def read_inputs(inputs: RunInputs, progress: Progress = silent) -> tuple[Segmentation, Scan | None]:
-    """The segmentation and the scan, each on its own grid.
+    """The segmentation and the scan, each on its own grid. What is odd about the scan is among the segmentation's doubts.
 
     Raises
     ------
@@ -136,9 +141,30 @@ def read_inputs(inputs: RunInputs, progress: Progress = silent) -> tuple[Segment
         return segmentation, None
     progress("reading the scan", 0.5)
     scan = inputs.read_scan()
-    if scan is not None:
-        ensure_overlap(scan.grid, segmentation.grid, "scan", "label map")
-    return segmentation, scan
+    if scan is None:
+        return segmentation, None
+    ensure_overlap(scan.grid, segmentation.grid, "scan", "label map")
+    return replace(segmentation, doubts=(*segmentation.doubts, *_scan_doubts(scan))), scan
+
+
+def _scan_doubts(scan: Scan) -> tuple[str, ...]:
+    """What reading the scan left open, and whether it is a scan at all; in words for the report."""
+    doubts = tuple(str(text) for text in scan.provenance.get("doubts", ()))
+    if looks_like_labels(scan.values):
+        count = len(np.unique(scan.values))
+        values = "a single value" if count == 1 else f"{count} different whole values in even patches"
+        doubts += (
+            f"What was given as the scan holds {values} and looks like a label map: is it the right file? "
+            "The measurements do not come from it; the slices in the report do.",
+        )
+    return doubts
+
+
+def _same_file(first: str | Path, second: str | Path) -> bool:
+    try:
+        return Path(first).samefile(second)
+    except OSError:  # one of them is not there, or is a DICOM series (folder#4); reading it says so
+        return False
 
 
 def _without_series(path: str | Path) -> Path:

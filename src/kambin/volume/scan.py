@@ -13,6 +13,9 @@ import numpy.typing as npt
 
 from kambin.volume.grid import Grid
 
+_MANY_LABELS = 400
+_ALIKE = 0.6  # share of voxels off the ground whose neighbour has the same value, in a label map
+
 
 @dataclass(frozen=True, eq=False)
 class Scan:
@@ -55,3 +58,20 @@ class Scan:
         from kambin.io import read_scan
 
         return read_scan(path)
+
+
+def looks_like_labels(values: npt.NDArray[Any]) -> bool:
+    """Whether values look like labels rather than intensities: whole, not negative, few, and mostly equal to their neighbours.
+
+    A guess. A scan reduced to two or three grey levels looks the same; noise, of which every scan has some, does not.
+    """
+    if values.dtype.kind not in "iubf" or values.size == 0 or values.min() < 0 or values.max() > np.iinfo(np.uint16).max:
+        return False
+    if values.dtype.kind == "f" and not (np.isfinite(values).all() and np.array_equal(values, np.rint(values))):
+        return False
+    counts = np.bincount(values.ravel().astype(np.int64))
+    if np.count_nonzero(counts) > _MANY_LABELS:
+        return False
+    inside = values[:-1] != counts.argmax()  # the commonest value is the ground: 0 in a label map, the padding in a scan
+    total = int(np.count_nonzero(inside))
+    return total == 0 or int(np.count_nonzero(inside & (values[:-1] == values[1:]))) >= _ALIKE * total
