@@ -1,0 +1,386 @@
+"""Implicit shapes: a number for every point of space, negative inside, whose zero is the surface. No resolution anywhere.
+
+Points are arrays of shape (3, n): the rows are coordinates in millimetres. A field need not be a distance, but it never changes
+faster than `slope` per millimetre: where its value exceeds ``slope * r`` no surface lies within ``r``, which lets a whole block of
+voxels be decided at once (`kambin.phantom.raster`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from kambin.geometry import FloatArray, Frame
+
+Points = npt.NDArray[np.floating[Any]]
+Values = npt.NDArray[np.floating[Any]]
+_TINY = 1e-9
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Box:
+    """An axis-aligned box of the frame a field lives in.
+
+    Parameters
+    ----------
+    low_mm, high_mm
+        Corners, shape (3,).
+    """
+
+    low_mm: FloatArray
+    high_mm: FloatArray
+
+    @classmethod
+    def around(cls, points_mm: npt.ArrayLike, margin_mm: float = 0.0) -> Box:
+        """The smallest box around points of shape (n, 3), widened by a margin."""
+        points = np.atleast_2d(np.asarray(points_mm, dtype=np.float64))
+        return cls(points.min(axis=0) - margin_mm, points.max(axis=0) + margin_mm)
+
+    @classmethod
+    def enclosing(cls, boxes: Sequence[Box]) -> Box:
+        return cls(np.min([b.low_mm for b in boxes], axis=0), np.max([b.high_mm for b in boxes], axis=0))
+
+    def common(self, other: Box) -> Box:
+        """The overlap; empty overlaps collapse to a box without extent."""
+        low = np.maximum(self.low_mm, other.low_mm)
+        return Box(low, np.maximum(np.minimum(self.high_mm, other.high_mm), low))
+
+    def grown(self, margin_mm: float) -> Box:
+        return Box(self.low_mm - margin_mm, self.high_mm + margin_mm)
+
+    @property
+    def corners_mm(self) -> FloatArray:
+        """Shape (8, 3)."""
+        pick = np.indices((2, 2, 2)).reshape(3, 8).T
+        return np.where(pick == 0, self.low_mm, self.high_mm)
+
+
+class Field(Protocol):
+    """An implicit shape."""
+
+    @property
+    def box(self) -> Box:
+        """Contains all points inside the shape."""
+        ...
+
+    @property
+    def slope(self) -> float:
+        """The field changes by no more than this per millimetre."""
+        ...
+
+    def __call__(self, points: Points) -> Values:
+        """The level at points of shape (3, n), negative inside; shape (n,), of the points' own precision."""
+        ...
+
+
+def _rows(vector: npt.ArrayLike, like: Points) -> Points:
+    """A vector as a column of the points' precision."""
+    return np.asarray(vector, dtype=like.dtype).reshape(3, 1)
+
+
+@dataclass(frozen=True, eq=False)
+class RoundCone:
+    """A ball swept along a line while its radius changes: a capsule where both radii are one. Exact distance.
+
+    Parameters
+    ----------
+    start_mm, end_mm
+        Shape (3,).
+    start_radius_mm, end_radius_mm
+        Positive; the ends are balls.
+
+    Raises
+    ------
+    ValueError
+        When a radius is not positive.
+    """
+
+    start_mm: FloatArray
+    end_mm: FloatArray
+    start_radius_mm: float
+    end_radius_mm: float
+    slope: float = field(default=1.0, init=False)
+
+    def __post_init__(self) -> None:
+        if not (self.start_radius_mm > 0 and self.end_radius_mm > 0):
+            raise ValueError(f"expected positive radii, found {self.start_radius_mm} and {self.end_radius_mm}")
+
+    @property
+    def box(self) -> Box:
+        one, two = Box.around(self.start_mm, self.start_radius_mm), Box.around(self.end_mm, self.end_radius_mm)
+        return Box.enclosing([one, two])
+
+    def __call__(self, points: Points) -> Values:
+        axis = np.asarray(self.end_mm, dtype=np.float64) - self.start_mm
+        length = float(np.linalg.norm(axis))
+        shrink = self.start_radius_mm - self.end_radius_mm
+        if length <= abs(shrink) + _TINY:
+            big = max((self.start_radius_mm, 0), (self.end_radius_mm, 1))
+            centre = (self.start_mm, self.end_mm)[big[1]]
+            return np.sqrt(np.square(points - _rows(centre, points)).sum(axis=0)) - points.dtype.type(big[0])
+        x, y, z = points - _rows(self.start_mm, points)
+        ux, uy, uz = (points.dtype.type(c) for c in axis / length)
+        along = x * ux + y * uy + z * uz
+        across = np.sqrt(np.maximum(x * x + y * y + z * z - along * along, 0))
+        # The mantle is a cone tilted by this sine; its foot on the axis lies before or behind the point's own.
+        sine = shrink / length
+        cosine = float(np.sqrt(1.0 - sine * sine))
+        foot = np.clip(along + across * points.dtype.type(sine / cosine), 0, points.dtype.type(length))
+        radius = points.dtype.type(self.start_radius_mm) - foot * points.dtype.type(sine)
+        return np.hypot(along - foot, across) - radius
+
+
+def capsule(start_mm: npt.ArrayLike, end_mm: npt.ArrayLike, radius_mm: float, end_radius_mm: float | None = None) -> RoundCone:
+    """A `RoundCone` from loose numbers; one radius makes a capsule."""
+    end = radius_mm if end_radius_mm is None else end_radius_mm
+    return RoundCone(np.asarray(start_mm, dtype=np.float64), np.asarray(end_mm, dtype=np.float64), radius_mm, end)
+
+
+@dataclass(frozen=True, eq=False)
+class Ellipsoid:
+    """An ellipsoid along the axes of its frame. Distance to first order near the surface.
+
+    Parameters
+    ----------
+    frame
+        Centre and axes.
+    half_mm
+        Half axes along right, anterior and cranial.
+    """
+
+    frame: Frame
+    half_mm: tuple[float, float, float]
+    slope: float = field(default=1.0, init=False)
+
+    @property
+    def box(self) -> Box:
+        reach = np.sqrt(np.square(self.frame.axes * np.asarray(self.half_mm)[:, None]).sum(axis=0))
+        return Box(self.frame.origin_mm - reach, self.frame.origin_mm + reach)
+
+    def __call__(self, points: Points) -> Values:
+        local = into(self.frame, points)
+        half = _rows(self.half_mm, points)
+        scaled = local / half
+        far = np.sqrt(np.square(scaled).sum(axis=0))
+        steep = np.sqrt(np.square(scaled / half).sum(axis=0))
+        smallest = points.dtype.type(min(self.half_mm))
+        # Value over gradient outside; inside a plain bound, since the quotient fails at the centre.
+        return np.where(far > 1, (far - 1) * far / np.maximum(steep, _TINY), (far - 1) * smallest)
+
+
+@dataclass(frozen=True, eq=False)
+class RoundedBox:
+    """A box along the axes of its frame, its edges rounded. Exact distance.
+
+    Parameters
+    ----------
+    frame
+        Centre and axes.
+    half_mm
+        Half sizes along right, anterior and cranial, rounding included.
+    radius_mm
+        Of the edges, at most the smallest half size.
+    """
+
+    frame: Frame
+    half_mm: tuple[float, float, float]
+    radius_mm: float
+    slope: float = field(default=1.0, init=False)
+
+    @property
+    def box(self) -> Box:
+        reach = np.abs(self.frame.axes * np.asarray(self.half_mm)[:, None]).sum(axis=0)
+        return Box(self.frame.origin_mm - reach, self.frame.origin_mm + reach)
+
+    def __call__(self, points: Points) -> Values:
+        local = np.abs(into(self.frame, points))
+        radius = min(self.radius_mm, *self.half_mm)
+        over = local - _rows(np.asarray(self.half_mm) - radius, points)
+        outside = np.sqrt(np.square(np.maximum(over, 0)).sum(axis=0))
+        return outside + np.minimum(over.max(axis=0), 0) - points.dtype.type(radius)
+
+
+@dataclass(frozen=True, eq=False)
+class HalfSpace:
+    """All that lies against the direction of a normal.
+
+    Parameters
+    ----------
+    point_mm
+        On the plane.
+    normal
+        Unit vector pointing out of the shape.
+    """
+
+    point_mm: FloatArray
+    normal: FloatArray
+    slope: float = field(default=1.0, init=False)
+
+    @property
+    def box(self) -> Box:
+        return Box(np.full(3, -1e4), np.full(3, 1e4))
+
+    def __call__(self, points: Points) -> Values:
+        offset = float(np.dot(self.point_mm, self.normal))
+        nx, ny, nz = (points.dtype.type(c) for c in self.normal)
+        return points[0] * nx + points[1] * ny + points[2] * nz - points.dtype.type(offset)
+
+
+@dataclass(frozen=True, eq=False)
+class Union:
+    """Several shapes as one; creases between them filled with a fillet.
+
+    Parameters
+    ----------
+    parts
+        At least one.
+    fillet_mm
+        Where two surfaces are nearer than this, they are blended; the fillet is at most a quarter of it thick.
+    """
+
+    parts: tuple[Field, ...]
+    fillet_mm: float = 0.0
+
+    @property
+    def box(self) -> Box:
+        return Box.enclosing([part.box for part in self.parts]).grown(self.fillet_mm / 4)
+
+    @property
+    def slope(self) -> float:
+        return max(part.slope for part in self.parts)
+
+    def __call__(self, points: Points) -> Values:
+        result = self.parts[0](points)
+        for part in self.parts[1:]:
+            result = smooth_minimum(result, part(points), self.fillet_mm)
+        return result
+
+
+@dataclass(frozen=True, eq=False)
+class Cut:
+    """A shape without others, the new edges rounded.
+
+    Parameters
+    ----------
+    whole
+        What is cut.
+    tools
+        What is taken away.
+    round_mm
+        As `Union.fillet_mm`.
+    """
+
+    whole: Field
+    tools: tuple[Field, ...]
+    round_mm: float = 0.0
+
+    @property
+    def box(self) -> Box:
+        return self.whole.box
+
+    @property
+    def slope(self) -> float:
+        return max(self.whole.slope, *(tool.slope for tool in self.tools))
+
+    def __call__(self, points: Points) -> Values:
+        result = -self.whole(points)
+        for tool in self.tools:
+            result = smooth_minimum(result, tool(points), self.round_mm)
+        return -result
+
+
+@dataclass(frozen=True, eq=False)
+class Common:
+    """What several shapes share, the edges rounded.
+
+    Parameters
+    ----------
+    parts
+        At least one.
+    round_mm
+        As `Union.fillet_mm`.
+    """
+
+    parts: tuple[Field, ...]
+    round_mm: float = 0.0
+
+    @property
+    def box(self) -> Box:
+        result = self.parts[0].box
+        for part in self.parts[1:]:
+            result = result.common(part.box)
+        return result
+
+    @property
+    def slope(self) -> float:
+        return max(part.slope for part in self.parts)
+
+    def __call__(self, points: Points) -> Values:
+        result = -self.parts[0](points)
+        for part in self.parts[1:]:
+            result = smooth_minimum(result, -part(points), self.round_mm)
+        return -result
+
+
+@dataclass(frozen=True, eq=False)
+class Offset:
+    """A shape grown (or, negative, shrunk) by about a distance."""
+
+    shape: Field
+    by_mm: float
+
+    @property
+    def box(self) -> Box:
+        return self.shape.box.grown(max(self.by_mm, 0.0) * 1.5)
+
+    @property
+    def slope(self) -> float:
+        return self.shape.slope
+
+    def __call__(self, points: Points) -> Values:
+        return self.shape(points) - points.dtype.type(self.by_mm)
+
+
+@dataclass(frozen=True, eq=False)
+class Placed:
+    """A shape given in the coordinates (right, anterior, cranial) of a frame, placed where that frame is."""
+
+    shape: Field
+    frame: Frame
+
+    @property
+    def box(self) -> Box:
+        return Box.around(self.frame.world(self.shape.box.corners_mm))
+
+    @property
+    def slope(self) -> float:
+        return self.shape.slope
+
+    def __call__(self, points: Points) -> Values:
+        return self.shape(into(self.frame, points))
+
+
+def into(frame: Frame, points: Points) -> Points:
+    """Points of shape (3, n) in the coordinates of a frame."""
+    axes = frame.axes.astype(points.dtype)
+    x, y, z = points - _rows(frame.origin_mm, points)
+    # Written out: a product of matrices may add in another order on another machine.
+    return np.stack([axis[0] * x + axis[1] * y + axis[2] * z for axis in axes])
+
+
+def smooth_minimum(one: Values, other: Values, width_mm: float) -> Values:
+    """The smaller of two levels; where they differ by less than the width, a parabola below both (by a quarter of it at most)."""
+    smaller = np.minimum(one, other)
+    if width_mm <= 0.0:
+        return smaller
+    near = np.maximum(width_mm - np.abs(one - other), 0)
+    return smaller - near * near * smaller.dtype.type(0.25 / width_mm)
+
+
+def smooth_maximum(one: Values, other: Values, width_mm: float) -> Values:
+    """The larger of two levels, rounded as `smooth_minimum`."""
+    return -smooth_minimum(-one, -other, width_mm)
