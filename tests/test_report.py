@@ -29,7 +29,7 @@ from kambin.measurement.result import (
     Quantity,
 )
 from kambin.reconstruction.shape import solid_from_mask
-from kambin.report import build_report, figures, render3d, slices, svg, tables
+from kambin.report import build_report, evidence, figures, render3d, slices, svg, tables
 from kambin.report.doubts import all_doubts, not_measured
 from kambin.report.figures import Atelier
 from kambin.report.render3d import RenderingUnavailable, Stage
@@ -406,3 +406,33 @@ def test_doubts_that_differ_in_numbers_alone_become_one(model: SpineModel, measu
     assert [(doubt.text, doubt.where) for doubt in bridges] == [("A bridge of 2.4 to 2.7 mm.", "FA left and right at L4/L5")]
     assert any("512.7 mm: outside what is plausible" in doubt.text for doubt in shown)
     assert not_measured(measurements) == (("No spinal canal is labelled.", "CA at L4/L5"),)
+
+
+def outlined(key: str, symbol: str, turn: Rotation, size_mm: float) -> Measurement:
+    """A row that names no view, with a square outline: in the sagittal plane as it stands, then turned."""
+    square = np.array([[0, -1, -1], [0, 1, -1], [0, 1, 1], [0, -1, 1]]) * size_mm
+    curve = EvidenceCurve(symbol, turn.apply(square) + np.array([16.0, -24.0, 0.0]), True, "outline")
+    return row(key, symbol, "L4/L5", Side.RIGHT, 60.0, evidence=Evidence(curves=(curve,)))
+
+
+@pytest.mark.parametrize(("axis", "view"), [([0, 0, 0.5], "lateral"), ([0, 0, 1.5], "coronal"), ([0, 1.3, 0], "axial")])
+def test_an_outline_is_drawn_where_it_is_not_seen_edge_on(axis: list[float], view: str) -> None:
+    one = outlined("narrowest_section", "FA₃", Rotation.from_rotvec(axis), 5.0)
+    assert evidence.seen_from(one, Frame(np.zeros(3), np.eye(3))) == view
+
+
+def test_a_smaller_outline_lies_over_a_larger_one() -> None:
+    view = View(np.zeros(3), np.array([0, 1.0, 0]), np.array([0, 0, 1.0]), 0.2, 600, 500)
+    small, large = (outlined(name, name, Rotation.identity(), size) for name, size in (("FA", 4.0), ("FB", 8.0)))
+    drawn = evidence.draw_rows(view, [small, large])
+    assert drawn.rows == (small, large)
+    shapes = "".join(drawn.shapes)
+    assert shapes.index("FB: FB") < shapes.index("FA: FA")
+
+
+def test_a_row_whose_lines_another_has_drawn_is_still_named() -> None:
+    view = View(np.zeros(3), np.array([0, 1.0, 0]), np.array([0, 0, 1.0]), 0.2, 600, 500)
+    first, second = (outlined(name, name, Rotation.identity(), 4.0) for name in ("LL", "SS"))
+    drawn = evidence.draw_rows(view, [first, second])
+    assert len(drawn.labels) == 2
+    assert sum(shape.count("<title>") for shape in drawn.shapes) == 1

@@ -211,11 +211,16 @@ def _report(
 
 
 def _stored_scan(folder: Path, manifest: Manifest) -> Scan | None:
-    """The run's scan, with the modality that NIfTI has no room for."""
+    """The run's scan, with what its NIfTI copy does not tell: the modality, and which file it was made from."""
     if not (folder / outputs.SCAN).is_file():
         return None
     known: dict[str, Any] = manifest.parameters.get("scan") or {}
-    return replace(read_scan(folder / outputs.SCAN), modality=known.get("modality"))
+    scan = read_scan(folder / outputs.SCAN)
+    provenance = dict(scan.provenance)
+    for record in manifest.inputs:
+        if record.role == "scan":
+            provenance |= {"file": Path(record.name).name, "sha256": record.sha256}
+    return replace(scan, modality=known.get("modality"), provenance=provenance)
 
 
 def _title(manifest: Manifest) -> str:

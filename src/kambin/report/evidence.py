@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kambin.geometry import FloatArray
+from kambin.geometry import FloatArray, Frame
 from kambin.measurement.result import EvidenceCurve, EvidencePlane, Measurement
 from kambin.report import svg
 from kambin.report.tables import value_text
@@ -27,6 +27,18 @@ class Drawn:
     rows: tuple[Measurement, ...]
 
 
+def seen_from(row: Measurement, frame: Frame) -> str | None:
+    """How a row's evidence is best seen: as it says itself, else from where its outline lies flattest to the picture.
+
+    An outline seen edge-on looks like a line. None where the row neither says it nor has an outline.
+    """
+    outlines = [curve.points_mm for curve in row.evidence.curves if curve.closed and curve.role == "outline"]
+    if row.evidence.view is not None or not outlines:
+        return row.evidence.view
+    flatness = np.abs(frame.axes @ _area_vector(outlines[0]))
+    return ("lateral", "coronal", "axial")[int(flatness.argmax())]
+
+
 def draw_rows(
     view: View,
     rows: Iterable[Measurement],
@@ -34,6 +46,7 @@ def draw_rows(
     labelled: bool = True,
     with_level: bool = False,
     only_roles: Sequence[str] = (),
+    labels_below_px: float = 50.0,
 ) -> Drawn:
     """Draw the evidence of measured rows in a view, each in a colour of its own.
 
@@ -46,11 +59,13 @@ def draw_rows(
     labelled
         Whether to write symbol and value beside each.
     with_level
-        Whether to write level and side too.
+        Whether to write the level too.
     only_roles
         Where given, only curves of these roles are drawn, and no points.
+    labels_below_px
+        How far down the picture the labels may begin.
     """
-    shapes: list[str] = []
+    shapes: list[tuple[float, list[str]]] = []
     words: list[svg.Label] = []
     drawn: list[Measurement] = []
     seen: set[bytes] = set()  # curves that an earlier row has drawn: FA, FH and FW share one outline
@@ -59,14 +74,15 @@ def draw_rows(
             continue
         colour = COLOURS[len(drawn) % len(COLOURS)]
         parts, anchor = _row(view, row, colour, only_roles, seen)
-        if not parts or anchor is None:
+        if anchor is None:
             continue
         drawn.append(row)
-        shapes.extend(parts)
+        shapes.append((-_outlined_mm2(row), parts))  # the larger first, so that no outline hides a smaller one
         if labelled:
-            place = f"{row.level} {row.side or ''} ".replace("  ", " ") if with_level else ""
-            words.append(svg.Label(anchor, place + row.quantity.symbol, value_text(row), colour))
-    return Drawn(tuple(shapes), tuple(svg.labels(words, view.width_px, view.height_px)), tuple(drawn))
+            value = f"{row.level} {value_text(row)}" if with_level else value_text(row)
+            words.append(svg.Label(anchor, row.quantity.symbol, value, colour))
+    ordered = [part for _, parts in sorted(shapes, key=lambda item: item[0]) for part in parts]
+    return Drawn(tuple(ordered), tuple(svg.labels(words, view.width_px, view.height_px, top=labels_below_px)), tuple(drawn))
 
 
 def _row(
@@ -77,15 +93,16 @@ def _row(
     order = {"construction": 0, "outline": 1, "bridge": 2, "measure": 3}
     parts: list[str] = []
     anchors: list[tuple[int, FloatArray]] = []
+    has_own = any(_identity(curve) not in seen for curve in evidence.curves)
     for curve in sorted(curves, key=lambda curve: order.get(curve.role, 0)):
         points = view.project(curve.points_mm)
         if len(points) < 1 or not _touches(view, points):
             continue
-        key = np.ascontiguousarray(curve.points_mm).tobytes()
-        if key in seen:
+        if _identity(curve) not in seen:
+            seen.add(_identity(curve))
+            parts.append(_curve(row, curve, points, colour))
+        elif has_own:  # a row with nothing of its own is still named, at what another row has drawn
             continue
-        seen.add(key)
-        parts.append(_curve(row, curve, points, colour))
         anchors.append((order.get(curve.role, 0), points))
     if not only_roles:
         if not any(curve.role in ("measure", "outline") for curve in evidence.curves):
@@ -101,6 +118,22 @@ def _row(
                 parts.append(svg.dot(pixel[0], "point", style=f"fill:{colour}", title=title))
                 anchors.append((-1, pixel))
     return parts, _anchor(view, anchors)
+
+
+def _outlined_mm2(row: Measurement) -> float:
+    """Area within the largest outline of a row's evidence; 0 where it has none."""
+    outlines = [curve.points_mm for curve in row.evidence.curves if curve.closed and curve.role == "outline"]
+    return max((float(np.linalg.norm(_area_vector(points))) for points in outlines), default=0.0)
+
+
+def _area_vector(points_mm: FloatArray) -> FloatArray:
+    """Normal of a closed outline, as long as the area within, shape (3,)."""
+    about = points_mm - points_mm.mean(axis=0)
+    return np.asarray(np.cross(about, np.roll(about, -1, axis=0)).sum(axis=0) / 2.0)
+
+
+def _identity(curve: EvidenceCurve) -> bytes:
+    return np.ascontiguousarray(curve.points_mm).tobytes()
 
 
 def _curve(row: Measurement, curve: EvidenceCurve, points: FloatArray, colour: str) -> str:

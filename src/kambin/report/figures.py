@@ -8,11 +8,11 @@ from html import escape
 
 import numpy as np
 
-from kambin.anatomy.structures import Kind, Side, Structure
+from kambin.anatomy.structures import Kind, Level, Side, Structure
 from kambin.geometry import Frame, Plane
 from kambin.measurement.result import Measurement, Measurements
 from kambin.report import slices, svg
-from kambin.report.evidence import Drawn, draw_rows
+from kambin.report.evidence import Drawn, draw_rows, seen_from
 from kambin.report.render3d import RgbImage, Stage
 from kambin.report.style import look_of
 from kambin.report.view import View
@@ -45,12 +45,10 @@ class Atelier:
     solids: Mapping[Structure, Solid]
 
     def rows(self, level: str, view: str, side: Side | None = None) -> list[Measurement]:
-        """Measured rows of a level that are best seen in a view; of one side or of none where a side is given."""
-        return [
-            row
-            for row in self.measurements.rows
-            if row.level == level and row.is_measured and row.evidence.view == view and (side is None or row.side in (None, side))
-        ]
+        """Measured rows of a segment that are best seen in a view; of one side or of none where a side is given."""
+        frame = next(segment.frame for segment in self.model.segments if segment.name == level)
+        rows = [row for row in self.measurements.rows if row.level == level and row.is_measured]
+        return [row for row in rows if (side is None or row.side in (None, side)) and seen_from(row, frame) == view]
 
     def of_kind(self, *kinds: Kind) -> list[Structure]:
         return [structure for structure in self.solids if structure.kind in kinds]
@@ -114,7 +112,7 @@ def _lateral_view(atelier: Atelier, stage: Stage, segment: MotionSegment, side: 
         [*bones, *roots],
         keep=dict.fromkeys(bones, planes),
         ghosts={} if cut is None else dict.fromkeys(bones, (Plane(cut.origin_mm, outward),)),
-        caps=dict.fromkeys(bones, half),
+        caps=dict.fromkeys(bones, planes),
     )
     drawn = draw_rows(view, rows)
     edges = ("anterior", "posterior") if side is Side.LEFT else ("posterior", "anterior")
@@ -150,10 +148,8 @@ def _cranial_view(atelier: Atelier, stage: Stage, segment: MotionSegment) -> Fig
     crossed = [s for s in atelier.of_kind(*_NEURAL, *_VESSELS, Kind.PSOAS, Kind.HIP) if _is_cut(atelier.solids[s], cut)]
     below = [Plane(cut.origin_mm, -cut.normal)]
     shown = [*bones, *crossed]
-    image = stage.draw(view, shown, keep=dict.fromkeys(shown, below), opacity=dict.fromkeys(crossed, 1.0), caps=dict.fromkeys(shown, cut))
-    flat = draw_rows(view, atelier.rows(segment.name, "axial"), labelled=False)
-    oblique = draw_rows(view, [row for row in atelier.measurements.rows if row.level == segment.name and row.evidence.view is None])
-    drawn = Drawn((*flat.shapes, *oblique.shapes), oblique.labels, (*flat.rows, *oblique.rows))
+    image = stage.draw(view, shown, keep=dict.fromkeys(shown, below), opacity=dict.fromkeys(crossed, 1.0), caps=dict.fromkeys(shown, below))
+    drawn = draw_rows(view, atelier.rows(segment.name, "axial"))
     words = svg.edge_words(view.width_px, view.height_px, "left", "right", "anterior", "")
     overlay = [*drawn.shapes, words, svg.scale_bar(view.mm_per_px, view.height_px), *drawn.labels]
     caption = (
@@ -192,10 +188,10 @@ def segment_slices(atelier: Atelier, segment: MotionSegment) -> list[Figure]:
     for side in (Side.LEFT, Side.RIGHT):
         offset = _foramen_offset_mm(segment, side)
         view = View(frame.world([offset, -16.0, 0.0]), -frame.anterior, frame.cranial, 0.17, 640, 540)
-        drawn = draw_rows(view, atelier.rows(name, "lateral", side), labelled=False, only_roles=("outline", "bridge"))
+        drawn = draw_rows(view, atelier.rows(name, "lateral", side), only_roles=("outline", "bridge"))
         caption = f"{name}, sagittal slice through the {side} foramen, {abs(offset):.0f} mm from the midline. Anterior is on the left."
         if drawn.rows:
-            caption += " The outline is the foramen’s silhouette, projected onto this slice."
+            caption += f" {_what_is_drawn(drawn)} Outlines are projected onto this slice."
         figures.append(_slice(atelier, view, drawn, caption, ("A", "P", "S", "I"), soft=False, css="half"))
     view = View(frame.world([0.0, -16.0, 0.0]), -frame.anterior, frame.cranial, 0.17, 640, 540)
     drawn = draw_rows(view, atelier.rows(name, "sagittal"))
@@ -227,7 +223,7 @@ def whole_spine_slices(atelier: Atelier) -> list[Figure]:
     middle = frame.world([float(centres[:, 0].mean()), float(centres[:, 1].mean()) - 12.0, (low + high) / 2.0])
     segments = {segment.name for segment in model.segments}
     rows = [row for row in model_rows(atelier.measurements, segments) if row.evidence.view in ("sagittal", "lateral")]
-    own = {vertebra.level.value for vertebra in model.vertebrae}
+    own = {vertebra.level.value for vertebra in model.vertebrae if vertebra.level is not Level.S1}
     view = View(middle, -frame.anterior, frame.cranial, scale, width, height)
     wide = draw_rows(view, [row for row in rows if row.level not in own])
     bodies = draw_rows(view, [row for row in rows if row.level in own], labelled=False)
@@ -239,7 +235,7 @@ def whole_spine_slices(atelier: Atelier) -> list[Figure]:
     bones = [row for row in model_rows(atelier.measurements, segments) if row.evidence.view == "coronal"]
     flat = draw_rows(view, bones, labelled=False)
     lowest = [row for segment in model.segments[-2:] for row in atelier.rows(segment.name, "coronal")]
-    crests = draw_rows(view, lowest, with_level=True)
+    crests = draw_rows(view, lowest, with_level=True, labels_below_px=0.8 * height)  # clear of crests and pedicles
     drawn = Drawn((*flat.shapes, *crests.shapes), crests.labels, (*flat.rows, *crests.rows))
     caption = f"Coronal slice through the vertebral bodies: the patient’s right is on the left of the picture. {_what_is_drawn(drawn)}"
     figures.append(_slice(atelier, view, drawn, caption, ("R", "L", "S", "I"), soft=False, css="half"))

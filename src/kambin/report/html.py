@@ -153,7 +153,7 @@ def _render(
         vertebra_notes=[
             (level, text, which) for level, rows in other if level in own for text, which in tables.gathered_doubts(rows)
         ],
-        spine=[(level, rows) for level, rows in other if level not in own],
+        spine=[row for level, rows in other if level not in own for row in rows],
         no_views=no_views,
         has_scan=scan is not None,
         quantities=tables.own_quantities(measurements),
@@ -173,7 +173,9 @@ def _facts(model: SpineModel, scan: Scan | None) -> list[tuple[str, str]]:
     scheme = next((text for key, text in _leaves(model.provenance) if key == "scheme"), None)
     if scheme is not None:
         facts.append(("Label scheme", scheme))
-    facts.extend(("File", f"{name} · SHA-256 {checksum[:12]}…" if checksum else name) for name, checksum in _files(model, scan))
+    files = [name for name, _checksum in _files(model, scan)]
+    if files:
+        facts.append(("File" if len(files) == 1 else "Files", ", ".join(files)))
     return facts
 
 

@@ -26,6 +26,7 @@ window.Render()
 assert _read_pixels(window)[8, 8].tolist() == [255, 0, 0], "the picture came back empty"
 """
 _PROBE_SECONDS = 60.0
+_CUT_SHADE = 0.84  # a cut face is darker than the surface around it, so that it is seen as one
 
 
 class RenderingUnavailable(KambinError):
@@ -93,7 +94,7 @@ class Stage:
         keep: Mapping[Structure, Iterable[Plane]] | None = None,
         opacity: Mapping[Structure, float] | None = None,
         ghosts: Mapping[Structure, Iterable[Plane]] | None = None,
-        caps: Mapping[Structure, Plane] | None = None,
+        caps: Mapping[Structure, Iterable[Plane]] | None = None,
     ) -> RgbImage:
         """A picture of `view`'s size, shape (height, width, 3), on white.
 
@@ -110,7 +111,7 @@ class Stage:
         ghosts
             Structures to be drawn once more as through frosted glass, with the planes on whose positive side that is done.
         caps
-            For a structure, the plane whose cut face is filled in.
+            For a structure, the planes whose cut faces are filled in.
         """
         shown, ghosts = set(visible), ghosts or {}
         for structure, actor in self._actors.items():
@@ -124,8 +125,8 @@ class Stage:
                 self._renderer.AddActor(self._ghosts[structure])
             self._ghosts[structure].SetVisibility(structure in ghosts)
             _set_clipping(self._ghosts[structure].GetMapper(), ghosts.get(structure, ()))
-        filled = {structure: plane for structure, plane in (caps or {}).items() if structure in shown & set(self._actors)}
-        faces = [_cap(self._actors[structure], structure, plane) for structure, plane in filled.items()]
+        filled = {structure: planes for structure, planes in (caps or {}).items() if structure in shown & set(self._actors)}
+        faces = [_cap(self._actors[structure], structure, plane) for structure, planes in filled.items() for plane in planes]
         for face in faces:
             self._renderer.AddActor(face)
         self._aim(view)
@@ -234,11 +235,11 @@ def _actor(mesh: SurfaceMesh, structure: Structure) -> Any:
     return actor
 
 
-def _flat(structure: Structure) -> Any:
+def _flat(structure: Structure, shade: float = 1.0) -> Any:
     from vtkmodules.vtkRenderingCore import vtkProperty
 
     inside = vtkProperty()
-    inside.SetColor(*rgb(look_of(structure).surface))
+    inside.SetColor(*(shade * part for part in rgb(look_of(structure).surface)))
     inside.SetAmbient(1.0)
     inside.SetDiffuse(0.0)
     inside.SetSpecular(0.0)
@@ -260,12 +261,15 @@ def _cap(actor: Any, structure: Structure, plane: Plane) -> Any:
     cutter.SetInputConnection(actor.GetMapper().GetInputConnection(0, 0))
     filler = vtkContourTriangulator()
     filler.SetInputConnection(cutter.GetOutputPort())
+    filler.Update()
+    flat = filler.GetOutput()
+    flat.GetPointData().SetNormals(None)  # those of the shape's wall, along which the cut runs
     mapper = vtkPolyDataMapper()
-    mapper.SetInputConnection(filler.GetOutputPort())
+    mapper.SetInputData(flat)
     mapper.ScalarVisibilityOff()
     face = vtkActor()
     face.SetMapper(mapper)
-    face.SetProperty(_flat(structure))
+    face.SetProperty(_flat(structure, _CUT_SHADE))
     return face
 
 

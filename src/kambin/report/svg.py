@@ -11,8 +11,8 @@ from html import escape
 import numpy as np
 import numpy.typing as npt
 
-LABEL_HEIGHT = 25.0
-_CHARACTER_WIDTH = 8.8  # of the label type at 16 units; the text is set to this width exactly, whatever the font
+LABEL_HEIGHT = 28.0
+_CHARACTER_WIDTH = 9.9  # of the label type at 18 units; the text is set to this width exactly, whatever the font
 _EDGE = 10.0
 
 
@@ -127,13 +127,14 @@ def _one_label(label: Label, left: bool, y: float, width: float) -> str:
     box = _EDGE if left else width - _EDGE - label.width
     near = box + label.width if left else box
     x, anchor_y = label.anchor
-    leader = f'<path class="leader" d="M{number(near)},{number(y)} {number(x)},{number(anchor_y)}" style="stroke:{label.colour}"/>'
+    line = f'd="M{number(near)},{number(y)} {number(x)},{number(anchor_y)}"'
+    leader = f'<path class="halo leader" {line}/><path class="leader" {line} style="stroke:{label.colour}"/>'
     rest = f" {escape(label.text)}" if label.text else ""
     return (
         f'<g class="label">{leader}'
         f'<rect x="{number(box)}" y="{number(y - LABEL_HEIGHT / 2)}" width="{number(label.width)}" height="{number(LABEL_HEIGHT)}"'
         f' rx="5" style="stroke:{label.colour}"/>'
-        f'<text x="{number(box + label.width / 2)}" y="{number(y + 5.6)}" text-anchor="middle" '
+        f'<text x="{number(box + label.width / 2)}" y="{number(y + 6.3)}" text-anchor="middle" '
         f'textLength="{number(label.text_width)}" lengthAdjust="spacingAndGlyphs">'
         f'<tspan class="symbol" style="fill:{label.colour}">{escape(label.symbol)}</tspan>{rest}</text></g>'
     )

@@ -286,9 +286,10 @@ def glance_rows(measurements: Measurements, segments: Sequence[str]) -> tuple[Gl
     """Every quantity that has a value at some of the segments, one line a side, one cell a segment."""
     result: list[GlanceRow] = []
     rows = [row for row in measurements.rows if row.level in segments]
-    quantities = {row.quantity.key: row.quantity for row in rows if row.is_measured}
+    measured = {row.quantity.key for row in rows if row.is_measured}
+    quantities = {row.quantity.key: row.quantity for row in rows}
     for key, quantity in quantities.items():
-        if _is_difference(key, quantities):
+        if key not in measured or _is_difference(key, quantities):
             continue
         mine = [row for row in rows if row.quantity.key == key]
         sides = [side for side in (Side.LEFT, Side.RIGHT, None) if any(row.side is side for row in mine)]
