@@ -384,3 +384,67 @@ def smooth_minimum(one: Values, other: Values, width_mm: float) -> Values:
 def smooth_maximum(one: Values, other: Values, width_mm: float) -> Values:
     """The larger of two levels, rounded as `smooth_minimum`."""
     return -smooth_minimum(-one, -other, width_mm)
+
+
+@dataclass(frozen=True, eq=False)
+class EllipticRod:
+    """A straight rod of elliptic section whose half axes change evenly from one end to the other; flat ends.
+
+    Parameters
+    ----------
+    frame
+        Origin in the middle; the rod runs along *anterior*.
+    half_length_mm
+        Of the rod.
+    back_mm, front_mm
+        Half axes along right and cranial at its two ends.
+    """
+
+    frame: Frame
+    half_length_mm: float
+    back_mm: tuple[float, float]
+    front_mm: tuple[float, float]
+    slope: float = field(default=1.4, init=False)
+
+    @property
+    def box(self) -> Box:
+        right, up = (max(pair) for pair in zip(self.back_mm, self.front_mm, strict=True))
+        reach = np.abs(self.frame.axes * np.array([right, self.half_length_mm, up])[:, None]).sum(axis=0)
+        return Box(self.frame.origin_mm - reach, self.frame.origin_mm + reach)
+
+    def __call__(self, points: Points) -> Values:
+        right, along, up = into(self.frame, points)
+        kind = points.dtype.type
+        share = np.clip(along / kind(2 * self.half_length_mm) + kind(0.5), 0, 1)
+        a = kind(self.back_mm[0]) + share * kind(self.front_mm[0] - self.back_mm[0])
+        b = kind(self.back_mm[1]) + share * kind(self.front_mm[1] - self.back_mm[1])
+        return np.maximum(ellipse_level(right, up, a, b), np.abs(along) - kind(self.half_length_mm))
+
+
+def ellipse_level(x: Values, y: Values, a: Values | float, b: Values | float) -> Values:
+    """About the distance to an ellipse of half axes `a`, `b` in the plane, negative inside: exact on it to first order."""
+    far = np.sqrt(np.square(x / a) + np.square(y / b))
+    steep = np.sqrt(np.square(x / (a * a)) + np.square(y / (b * b)))
+    return np.where(far > 1, (far - 1) * far / np.maximum(steep, _TINY), (far - 1) * np.minimum(a, b))
+
+
+def slab(
+    start_mm: npt.ArrayLike, end_mm: npt.ArrayLike, up: npt.ArrayLike, half_height_mm: float, half_thickness_mm: float
+) -> RoundedBox:
+    """A plate of bone with rounded edges from one point to another.
+
+    Parameters
+    ----------
+    start_mm, end_mm
+        Middles of its two ends, shape (3,).
+    up
+        The direction of its height, made perpendicular to the line between the ends.
+    half_height_mm, half_thickness_mm
+        Its half sizes across; it reaches beyond its ends by half its thickness.
+    """
+    start, end = np.asarray(start_mm, dtype=np.float64), np.asarray(end_mm, dtype=np.float64)
+    half = 0.5 * float(np.linalg.norm(end - start))
+    along = (end - start) / (2 * half)
+    lifted = np.asarray(up, dtype=np.float64)
+    frame = Frame.from_cranial_anterior((start + end) / 2, lifted - (lifted @ along) * along, along)
+    return RoundedBox(frame, (half_thickness_mm, half + half_thickness_mm, half_height_mm), 0.95 * half_thickness_mm)

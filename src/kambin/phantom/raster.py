@@ -16,6 +16,7 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from kambin.anatomy.structures import Structure
 from kambin.phantom.field import Field, Values
 from kambin.phantom.tissue import Tissue
 from kambin.volume import Grid
@@ -46,10 +47,21 @@ class Layer:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Piece:
-    """One shape of one patient with its tissues, outermost first. Later pieces are painted over earlier ones."""
+    """One shape of one patient with its tissues, outermost first. Later pieces are painted over earlier ones.
+
+    Parameters
+    ----------
+    shape
+        Where it is.
+    layers
+        What it is made of.
+    structure
+        Its name in label maps; None for what has none.
+    """
 
     shape: Field
     layers: tuple[Layer, ...]
+    structure: Structure | None = None
 
 
 def paint_labels(shapes: Sequence[tuple[int, Field]], grid: Grid, *, progress: Progress | None = None) -> npt.NDArray[np.uint16]:
