@@ -1,0 +1,143 @@
+"""Roots, ganglia and the dural sac: out of the sac, under the pedicles, through the foramina and on into the plexus."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import pairwise
+
+import numpy as np
+
+from kambin.anatomy.structures import Kind, Level, Side, Structure
+from kambin.geometry import FloatArray
+from kambin.phantom.column import Column, VertebraPlace
+from kambin.phantom.field import Box, Field, Points, Union, Values, capsule
+from kambin.phantom.morphometry import LUMBAR
+from kambin.phantom.parameters import PatientParameters
+from kambin.phantom.raster import Layer, Piece
+from kambin.phantom.tissue import Tissue
+from kambin.phantom.vertebra import Landmarks
+
+ROOT_DIAMETER_MM = dict(zip(LUMBAR, (3.4, 3.7, 4.0, 4.3, 4.6, 4.9), strict=True))
+"""Postganglionic; Khasawneh 2023 gives 3.9 for L1 and 5.45 for S1, taken a little thinner for the nerve without its sheath."""
+GANGLION_MM = dict(zip(LUMBAR, ((4.4, 6.0), (4.6, 6.5), (5.0, 8.0), (5.4, 9.5), (5.8, 10.5), (6.2, 12.0)), strict=True))
+"""Width and length; between the two cadaver series of Silav 2016 and Rohini 2022."""
+_TAKE_OFF_DEG = dict(zip(LUMBAR, (48.0, 44.0, 39.0, 34.0, 30.0, 26.0), strict=True))
+_ORIGIN_MM = dict(zip(LUMBAR, (10.5, 10.4, 9.9, 9.3, 8.6, 8.0), strict=True))
+_GANGLION_CLEAR_MM = 1.2
+"""Between the lower edge of the pedicle and the ganglion."""
+
+
+def root_path(place: VertebraPlace, below: VertebraPlace | None, side: Side, parameters: PatientParameters) -> FloatArray:
+    """Points of one exiting root, from its sleeve to the psoas, RAS millimetres, shape (n, 3).
+
+    Parameters
+    ----------
+    place
+        The vertebra whose pedicle it passes under.
+    below
+        The next vertebra, whose side it runs down; None for L5, whose root runs on over the sacral ala.
+    """
+    marks, size = Landmarks(place), place.size
+    scale = parameters.root_scale
+    radius = 0.5 * GANGLION_MM[place.level][0] * scale
+    medial = 0.5 * size.canal_width_mm
+    under = marks.pedicle_z_mm - 0.5 * size.pedicle_height_mm
+    depth = 0.5 * size.pedicle_length_mm + 0.5
+    origin = min(_ORIGIN_MM[place.level] * parameters.canal_scale, medial - 1.5)
+    rise = (medial - origin) / np.tan(np.radians(_TAKE_OFF_DEG[place.level])) + 4.0
+    ganglion_x = medial + 0.42 * size.pedicle_width_mm
+    ganglion_z = under - radius - _GANGLION_CLEAR_MM
+    s = side.sign
+    points = [
+        marks.at(s * (origin - 1.5), depth + 2.0, ganglion_z + rise + 5.0),
+        marks.at(s * origin, depth + 1.5, ganglion_z + rise),
+        marks.at(s * (medial - 0.5), depth + 0.5, ganglion_z + 2.6),
+        marks.at(s * ganglion_x, depth, ganglion_z),
+        marks.at(s * (medial + size.pedicle_width_mm + 1.0), depth - 1.5, ganglion_z - 4.5),
+        marks.at(s * (medial + size.pedicle_width_mm + 7.0), depth - 4.0, ganglion_z - 11.0),
+    ]
+    if below is not None:
+        lower = Landmarks(below)
+        half = 0.5 * below.size.upper_width_mm
+        points += [
+            lower.at(s * (half + 6.5), -5.0, 0.30 * below.height_mm),
+            lower.at(s * (half + 8.5), -8.0, -0.30 * below.height_mm),
+        ]
+    return np.array(points)
+
+
+def smooth_path(points_mm: FloatArray, steps: int = 3) -> FloatArray:
+    """A centripetal curve through points, sampled `steps` times between neighbours; shape (m, 3)."""
+    from scipy.interpolate import PchipInterpolator
+
+    along = np.concatenate([[0.0], np.cumsum(np.sqrt(np.linalg.norm(np.diff(points_mm, axis=0), axis=1)))])
+    at = np.concatenate([np.linspace(a, b, steps, endpoint=False) for a, b in pairwise(along)] + [along[-1:]])
+    return np.asarray(PchipInterpolator(along, points_mm)(at), dtype=np.float64)
+
+
+class Chain:
+    """Round cones along a curve: a tube whose radius changes from point to point.
+
+    Parameters
+    ----------
+    points_mm
+        Shape (n, 3).
+    radii_mm
+        Shape (n,).
+    """
+
+    slope = 1.0
+
+    def __init__(self, points_mm: FloatArray, radii_mm: FloatArray) -> None:
+        cones = tuple(
+            capsule(a, b, float(r), float(q))
+            for (a, b), (r, q) in zip(pairwise(points_mm), pairwise(radii_mm), strict=True)
+            if np.linalg.norm(b - a) > 1e-6
+        )
+        self.points_mm, self.radii_mm = points_mm, radii_mm
+        self._whole = Union(cones)
+
+    @property
+    def box(self) -> Box:
+        return self._whole.box
+
+    def __call__(self, points: Points) -> Values:
+        return self._whole(points)
+
+
+def build_roots(column: Column, parameters: PatientParameters) -> tuple[Piece, ...]:
+    """The exiting roots T12 to L5 of both sides, each with its ganglion."""
+    places = list(column.vertebrae.values())
+    pieces = []
+    for index, place in enumerate(places):
+        below = places[index + 1] if index + 1 < len(places) else None
+        for side in Side:
+            pieces += _root(place, below, side, parameters)
+    return tuple(pieces)
+
+
+def _root(place: VertebraPlace, below: VertebraPlace | None, side: Side, parameters: PatientParameters) -> list[Piece]:
+    skeleton = root_path(place, below, side, parameters)
+    path = smooth_path(skeleton)
+    scale = parameters.root_scale
+    thick = 0.5 * ROOT_DIAMETER_MM[place.level] * scale
+    width, length = (0.5 * value * scale for value in GANGLION_MM[place.level])
+    centre = skeleton[3]
+    along = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(path, axis=0), axis=1))])
+    middle = along[np.argmin(np.linalg.norm(path - centre, axis=1))]
+    # Thinner inside the canal, swollen at the ganglion.
+    radii = np.where(along < middle, 0.85 * thick, thick)
+    swell = np.clip(1.0 - ((along - middle) / length) ** 2, 0.0, 1.0)
+    radii = radii + (width - radii) * np.sqrt(swell)
+    nerve: Field = Chain(path, radii)
+    direction = path[np.argmin(np.abs(along - middle)) + 1] - centre
+    direction /= np.linalg.norm(direction)
+    ganglion = capsule(centre - direction * max(length - width, 0.5), centre + direction * max(length - width, 0.5), 0.97 * width)
+    structure = Structure(Kind.NERVE_ROOT, place.level, side)
+    return [Piece(nerve, (Layer(Tissue.NERVE),), structure), Piece(ganglion, (Layer(Tissue.GANGLION),))]
+
+
+def origins(column: Column, parameters: PatientParameters) -> Mapping[tuple[Level, Side], FloatArray]:
+    """Where each root leaves the sac, RAS."""
+    places = list(column.vertebrae.values())
+    return {(p.level, side): root_path(p, None, side, parameters)[1] for p in places for side in Side}

@@ -1,0 +1,81 @@
+"""The whole digital patient: every structure as an exact shape, in one frame, in painting order."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from kambin.anatomy.structures import Kind, Level, Side, Structure
+from kambin.phantom.column import Column, build_column
+from kambin.phantom.disc import build_disc, over_upper_plate
+from kambin.phantom.field import Field, HalfSpace
+from kambin.phantom.morphometry import LUMBAR, S1_DEPTH_MM, S1_WIDTH_MM, SEGMENTS
+from kambin.phantom.nerves import build_roots
+from kambin.phantom.parameters import PatientParameters
+from kambin.phantom.raster import Layer, Piece
+from kambin.phantom.tissue import Tissue
+from kambin.phantom.vertebra import VertebraShape, build_vertebra
+
+CORTEX_MM = 0.9
+
+
+@dataclass(frozen=True, eq=False)
+class Patient:
+    """One patient.
+
+    Parameters
+    ----------
+    parameters
+        What it was made from.
+    column
+        Where its vertebrae, discs and joints lie; the origin of space is the middle of L3.
+    pieces
+        All tissues in painting order, for the scanners.
+    shapes
+        Every named structure; a point belongs to the last one that holds it.
+    """
+
+    parameters: PatientParameters
+    column: Column
+    pieces: tuple[Piece, ...]
+    shapes: Mapping[Structure, Field]
+
+
+def build_patient(parameters: PatientParameters) -> Patient:
+    """The patient that the parameters describe."""
+    column = build_column(parameters)
+    vertebrae = _vertebrae(column, parameters)
+    discs = _discs(column, parameters)
+    roots = build_roots(column, parameters)
+    bone = (Layer(Tissue.CORTICAL_BONE), Layer(Tissue.MARROW, CORTEX_MM))
+    bones = tuple(Piece(shape.whole, bone, Structure(Kind.VERTEBRA, level)) for level, shape in vertebrae.items())
+    pieces = (*discs, *bones, *roots)
+    shapes = {piece.structure: piece.shape for piece in pieces if piece.structure is not None}
+    return Patient(parameters, column, pieces, shapes)
+
+
+def _vertebrae(column: Column, parameters: PatientParameters) -> dict[Level, VertebraShape]:
+    segments = list(column.segments.values())
+    result = {}
+    for index, (level, place) in enumerate(column.vertebrae.items()):
+        above = segments[index - 1] if index else None
+        thick = tuple(parameters.at("facet_hypertrophy", SEGMENTS[i]) if i >= 0 else 0.0 for i in (index - 1, index))
+        result[level] = build_vertebra(place, above, segments[index], (thick[0], thick[1]))
+    return result
+
+
+def _discs(column: Column, parameters: PatientParameters) -> tuple[Piece, ...]:
+    pieces: list[Piece] = []
+    for segment, level, lower in zip(column.segments.values(), LUMBAR, (*LUMBAR[1:], None), strict=True):
+        if lower is None:
+            size = (S1_WIDTH_MM * column.scale, S1_DEPTH_MM * column.scale)
+            plane = HalfSpace(column.sacrum.origin_mm, column.sacrum.cranial)
+            pieces += build_disc(segment, column.vertebrae[level], size, plane, parameters)
+        else:
+            place = column.vertebrae[lower]
+            size = (place.size.upper_width_mm, place.size.upper_depth_mm)
+            pieces += build_disc(segment, column.vertebrae[level], size, over_upper_plate(place), parameters)
+    return tuple(pieces)
+
+
+__all__ = ["Patient", "Side", "build_patient"]
