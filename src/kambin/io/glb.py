@@ -11,6 +11,7 @@ import numpy as np
 from kambin.anatomy.structures import Structure
 from kambin.geometry import FloatArray
 from kambin.io.appearance import colour_of, opacity_of
+from kambin.io.thin import thinned
 from kambin.spine import SurfaceMesh
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ def gltf_from_ras(points_mm: FloatArray) -> FloatArray:
 def write_glb(meshes: Mapping[Structure, SurfaceMesh], path: str | Path) -> None:
     """Write surfaces as one ``.glb``: a named node for each, with its colour; soft tissue is translucent.
 
+    For looking at: large surfaces have a quarter of their triangles (`kambin.io.thin`).
     Empty surfaces are left out. The scene's ``extras`` state frame and unit, each mesh's its structure.
 
     Raises
@@ -43,7 +45,8 @@ def write_glb(meshes: Mapping[Structure, SurfaceMesh], path: str | Path) -> None
     for structure, mesh in sorted(meshes.items(), key=lambda item: -opacity_of(item[0])):
         if not len(mesh.faces):
             continue
-        shape = trimesh.Trimesh(gltf_from_ras(mesh.vertices_mm), mesh.faces, process=False, validate=False)
+        lighter = thinned(mesh)
+        shape = trimesh.Trimesh(gltf_from_ras(lighter.vertices_mm), lighter.faces, process=False, validate=False)
         shape.visual = trimesh.visual.TextureVisuals(material=_material(structure))  # type: ignore[no-untyped-call]
         shape.metadata = {"structure": structure.key, "label": structure.label}
         scene.add_geometry(shape, node_name=structure.key, geom_name=structure.key)
