@@ -14,6 +14,7 @@ from kambin.phantom.morphometry import (
     DISC_WEDGE_SHARE,
     JOINTS,
     LUMBAR,
+    S1_CONCAVITY_MM,
     S1_DEPTH_MM,
     S1_WIDTH_MM,
     SEGMENTS,
@@ -22,6 +23,9 @@ from kambin.phantom.morphometry import (
     VertebraSize,
 )
 from kambin.phantom.parameters import PatientParameters
+
+_HOLLOW_IN_MIDDLE = 0.92
+"""Share of an endplate's hollow at the middle of its depth: the deepest point lies further back (`kambin.phantom.vertebra.Body`)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,7 +59,7 @@ class VertebraPlace:
         depth = self.size.upper_depth_mm if upper else self.size.lower_depth_mm
         centre = [0.0, self.wall_mm + depth / 2, 0.5 * self.height_mm * (1 if upper else -1)]
         # The body is higher in front when wedged: its upper plate leans back, its lower one forward.
-        tilt = np.radians(0.5 * self.size.wedge_deg) * (-1 if upper else 1)
+        tilt = np.radians(0.5 * self.size.wedge_deg) * (1 if upper else -1)
         return Frame(self.frame.world(centre), _turned_about_right(self.frame.axes, tilt))
 
 
@@ -146,7 +150,10 @@ def build_column(parameters: PatientParameters) -> Column:
     discs: dict[str, tuple[Frame, float]] = {}
     below, below_depth = sacrum, S1_DEPTH_MM * scale
     for level, segment in zip(reversed(LUMBAR), reversed(SEGMENTS), strict=True):
-        size, height = sizes[level], parameters.at("disc_height", segment)
+        size = sizes[level]
+        hollow = S1_CONCAVITY_MM * scale if below is sacrum else sizes[LUMBAR[LUMBAR.index(level) + 1]].upper_concavity_mm
+        # The height is told where it is measured, between the hollows; the rims are nearer to each other.
+        height = max(parameters.at("disc_height", segment) - _HOLLOW_IN_MIDDLE * (hollow + size.lower_concavity_mm), 1.5)
         half = np.radians(0.5 * wedges[segment])
         axes = _turned_about_right(below.axes, half)
         axes = _bent(axes, np.radians(bends[segment]))
@@ -212,7 +219,7 @@ def _joint(segment: str, side: Side, disc: Frame, depth_mm: float, parameters: P
     size = JOINTS[segment].scaled(parameters.bone_scale)
     angle = size.angle_deg + parameters.facet_angle_offset_deg + 0.5 * parameters.facet_tropism_deg * side.sign
     turn = np.radians(np.clip(angle, 8.0, 75.0))
-    centre = disc.world([side.sign * size.apart_mm / 2, -depth_mm / 2 - size.setback_mm, -1.0])
+    centre = disc.world([side.sign * size.apart_mm / 2, -depth_mm / 2 - size.setback_mm, 1.0])
     normal = -side.sign * np.cos(turn) * disc.right - np.sin(turn) * disc.anterior
     return JointPlace(Frame.from_cranial_anterior(centre, disc.cranial, normal), size, side)
 

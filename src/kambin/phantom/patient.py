@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from kambin.anatomy.structures import Kind, Level, Side, Structure
 from kambin.phantom.column import Column, build_column
 from kambin.phantom.disc import build_disc, over_upper_plate
-from kambin.phantom.field import Field, HalfSpace
+from kambin.phantom.field import Field, HalfSpace, Offset
 from kambin.phantom.morphometry import LUMBAR, S1_DEPTH_MM, S1_WIDTH_MM, SEGMENTS
 from kambin.phantom.nerves import build_roots
 from kambin.phantom.parameters import PatientParameters
 from kambin.phantom.raster import Layer, Piece
 from kambin.phantom.tissue import Tissue
-from kambin.phantom.vertebra import VertebraShape, build_vertebra
+from kambin.phantom.vertebra import VertebraShape, build_vertebra, vertebral_pieces
 
 CORTEX_MM = 0.9
 
@@ -56,11 +56,19 @@ def build_patient(parameters: PatientParameters) -> Patient:
 
 def _vertebrae(column: Column, parameters: PatientParameters) -> dict[Level, VertebraShape]:
     segments = list(column.segments.values())
-    result = {}
+    pieces = {}
     for index, (level, place) in enumerate(column.vertebrae.items()):
         above = segments[index - 1] if index else None
-        thick = tuple(parameters.at("facet_hypertrophy", SEGMENTS[i]) if i >= 0 else 0.0 for i in (index - 1, index))
-        result[level] = build_vertebra(place, above, segments[index], (thick[0], thick[1]))
+        thick = (parameters.at("facet_hypertrophy", SEGMENTS[index - 1]) if index else 0.0, parameters.at("facet_hypertrophy", SEGMENTS[index]))
+        pieces[level] = vertebral_pieces(place, above, segments[index], thick)
+    result = {}
+    for index, (level, place) in enumerate(column.vertebrae.items()):
+        others = []
+        for neighbour, kind, segment in ((index - 1, Kind.INFERIOR_ARTICULAR, index - 1), (index + 1, Kind.SUPERIOR_ARTICULAR, index)):
+            if 0 <= neighbour < len(LUMBAR):
+                gap = segments[segment].joints[Side.LEFT].size.gap_mm
+                others += [Offset(pieces[LUMBAR[neighbour]][Structure(kind, LUMBAR[neighbour], side)], gap) for side in Side]
+        result[level] = build_vertebra(place, pieces[level], tuple(others))
     return result
 
 

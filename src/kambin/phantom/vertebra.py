@@ -31,7 +31,9 @@ from kambin.phantom.field import (
 
 _FILLET_MM = 4.0
 _RIM_MM = 2.5
-_WAIST = 0.10
+_JOINT_RADIUS_MM = 22.0
+_WAIST, _WAIST_DEPTH = 0.10, 0.04
+"""Share of its width and depth that a body loses in the middle of its height."""
 _PEDICLE_TOP_MM = 1.5
 """Upper edge of the pedicles below the level of the upper endplate."""
 
@@ -67,11 +69,12 @@ class Body:
         """About the distance to the side wall, negative inside."""
         size, kind = self.place.size, x.dtype.type
         share = np.clip(z / kind(self.place.height_mm) + kind(0.5), 0, 1)
-        waist = 1 - kind(_WAIST) * 4 * share * (1 - share)
+        slim = 4 * share * (1 - share)
+        waist = 1 - kind(_WAIST) * slim
         a = 0.5 * (size.lower_width_mm + share * kind(size.upper_width_mm - size.lower_width_mm)) * waist
         depth = size.lower_depth_mm + share * kind(size.upper_depth_mm - size.lower_depth_mm)
         # The waist is cut from the front and the sides: the posterior wall is straight from top to bottom.
-        b = 0.5 * depth * waist
+        b = 0.5 * depth * (1 - kind(_WAIST_DEPTH) * slim)
         return kidney_level(x, y - kind(self.place.wall_mm) - b, a, b, size.canal_width_mm)
 
     def endplate_level(self, x: Values, y: Values, z: Values, *, upper: bool) -> Values:
@@ -99,8 +102,8 @@ def kidney_level(x: Values, y: Values, a: Values | float, b: Values | float, hil
     far = np.power(np.power(np.abs(x / a), power) + np.power(np.abs(y / b), power), 1 / power)
     rim = np.clip(np.sqrt(x * x + y * y) / np.maximum(far, kind(1e-6)), np.minimum(a, b), np.maximum(a, b))
     convex = (far - 1) * rim
-    # A wide ball takes two millimetres from the middle of the posterior wall.
-    chord, depth = kind(0.55 * hilum_mm), kind(2.2)
+    # A wide ball takes a millimetre and a half from the middle of the posterior wall.
+    chord, depth = kind(0.55 * hilum_mm), kind(1.5)
     radius = (chord * chord + depth * depth) / (2 * depth)
     hollow = np.hypot(x, y + b + radius - depth) - radius
     return smooth_maximum(convex, -hollow, 3.0)
@@ -155,8 +158,10 @@ class VertebraShape:
     body: Body
 
 
-def build_vertebra(place: VertebraPlace, above: SegmentPlace | None, below: SegmentPlace, hypertrophy_mm: tuple[float, float]) -> VertebraShape:
-    """The shape of one vertebra between its two neighbours.
+def vertebral_pieces(
+    place: VertebraPlace, above: SegmentPlace | None, below: SegmentPlace, hypertrophy_mm: tuple[float, float]
+) -> dict[Structure, Field]:
+    """The primitives of one vertebra's parts, before they are joined and cut.
 
     Parameters
     ----------
@@ -167,30 +172,36 @@ def build_vertebra(place: VertebraPlace, above: SegmentPlace | None, below: Segm
     hypertrophy_mm
         Bone added around the joints above and below.
     """
-    landmarks = Landmarks(place)
-    body = Body(place)
-    pieces: dict[Structure, Field] = {Structure(Kind.BODY, place.level): Placed(body, place.frame)}
+    marks = Landmarks(place)
+    pieces: dict[Structure, Field] = {Structure(Kind.BODY, place.level): Placed(Body(place), place.frame)}
     for side in Side:
-        pieces[Structure(Kind.PEDICLE, place.level, side)] = _pedicle(landmarks, side)
-        pieces[Structure(Kind.LAMINA, place.level, side)] = _lamina(landmarks, side)
-        pieces[Structure(Kind.TRANSVERSE, place.level, side)] = _transverse(landmarks, side)
-        pieces[Structure(Kind.INFERIOR_ARTICULAR, place.level, side)] = _inferior(landmarks, below.joints[side], hypertrophy_mm[1])
+        pieces[Structure(Kind.PEDICLE, place.level, side)] = _pedicle(marks, side)
+        pieces[Structure(Kind.LAMINA, place.level, side)] = _lamina(marks, side)
+        pieces[Structure(Kind.TRANSVERSE, place.level, side)] = _transverse(marks, side)
+        pieces[Structure(Kind.INFERIOR_ARTICULAR, place.level, side)] = _inferior(marks, below.joints[side], hypertrophy_mm[1])
         if above is not None:
-            pieces[Structure(Kind.SUPERIOR_ARTICULAR, place.level, side)] = _superior(
-                landmarks, above.joints[side], hypertrophy_mm[0]
-            )
-    pieces[Structure(Kind.SPINOUS, place.level)] = _spinous(landmarks)
-    arch = Union(tuple(pieces.values()), _FILLET_MM)
-    tools: list[Field] = [_canal(landmarks)]
-    for side in Side:
-        tools.append(_beyond(below.joints[side], superior=False))
-        if above is not None:
-            tools.append(_beyond(above.joints[side], superior=True))
-    whole = Cut(arch, tuple(tools), 1.0)
+            pieces[Structure(Kind.SUPERIOR_ARTICULAR, place.level, side)] = _superior(marks, above.joints[side], hypertrophy_mm[0])
+    pieces[Structure(Kind.SPINOUS, place.level)] = _spinous(marks)
+    return pieces
+
+
+def build_vertebra(place: VertebraPlace, pieces: Mapping[Structure, Field], clear_of: tuple[Field, ...]) -> VertebraShape:
+    """One vertebra from its pieces.
+
+    Parameters
+    ----------
+    place
+        Size and frame.
+    pieces
+        Of `vertebral_pieces`.
+    clear_of
+        What it must not reach into: the articular processes of its neighbours with the joint's gap around them.
+    """
+    whole = Cut(Union(tuple(pieces.values()), _FILLET_MM), (_canal(Landmarks(place)), *clear_of), 1.0)
     parts = {
         name: Part(whole, piece, Union(tuple(other for key, other in pieces.items() if key != name))) for name, piece in pieces.items()
     }
-    return VertebraShape(whole, parts, body)
+    return VertebraShape(whole, parts, Body(place))
 
 
 class Landmarks:
@@ -220,7 +231,7 @@ class Landmarks:
         """The middle of the pars interarticularis."""
         size = self.size
         x = side.sign * (0.5 * size.canal_width_mm + 0.3 * size.pedicle_width_mm)
-        return self.at(x, size.pedicle_length_mm + 9.0, self.pedicle_z_mm - 0.55 * size.pedicle_height_mm - 1.0)
+        return self.at(x, size.pedicle_length_mm + 6.2, self.pedicle_z_mm - 0.55 * size.pedicle_height_mm - 1.0)
 
     def lamina_middle(self) -> FloatArray:
         """Where the laminae meet, behind the canal."""
@@ -286,64 +297,56 @@ def _superior(marks: Landmarks, joint: JointPlace, hypertrophy_mm: float) -> Fie
     """The superior articular process: from the junction up to the joint above, behind which the other bone lies."""
     block = _articular_block(joint, -1.0, hypertrophy_mm)
     foot = joint.frame.world([0.0, -(joint.size.gap_mm / 2 + 3.5), -0.45 * joint.size.height_mm])
-    return Union((block, capsule(marks.junction(joint.side), foot, 6.0, 5.0)), _FILLET_MM)
+    stem = capsule(marks.junction(joint.side), foot, 6.0, 5.0)
+    return Common((Union((block, stem), _FILLET_MM), JointSide(joint, superior=True)), 1.0)
 
 
 def _inferior(marks: Landmarks, joint: JointPlace, hypertrophy_mm: float) -> Field:
     """The inferior articular process: from the pars down to the joint below."""
     block = _articular_block(joint, 1.0, hypertrophy_mm)
     head = joint.frame.world([0.0, joint.size.gap_mm / 2 + 3.5, 0.40 * joint.size.height_mm])
-    return Union((block, capsule(marks.isthmus(joint.side), head, 4.8, 4.8)), _FILLET_MM)
+    stem = capsule(marks.isthmus(joint.side), head, 4.8, 4.8)
+    return Common((Union((block, stem), _FILLET_MM), JointSide(joint, superior=False)), 1.0)
 
 
 def _articular_block(joint: JointPlace, sign: float, hypertrophy_mm: float) -> Field:
     """The bone that carries an articular surface, reaching a little over the joint line (what is over is cut off)."""
     size = joint.size
-    thick = 3.6
+    thick = 4.2
     centre = joint.frame.world([0.0, sign * (thick + 0.5 * size.gap_mm - 1.2), 0.0])
-    half = (0.5 * size.width_mm + hypertrophy_mm, thick + hypertrophy_mm, 0.5 * size.height_mm + 0.7 * hypertrophy_mm)
+    half = (0.5 * size.width_mm + hypertrophy_mm, thick + hypertrophy_mm, 0.5 * size.height_mm + 1.0 + 0.7 * hypertrophy_mm)
     return RoundedBox(joint.frame.moved_to(centre), half, 3.4)
 
 
 @dataclass(frozen=True, eq=False)
-class Beyond:
-    """The far side of a facet joint's gap, within the joint's neighbourhood.
+class JointSide:
+    """One side of a facet joint: all that lies at least half the gap from its middle surface.
+
+    The superior process is hollow, the inferior one round.
 
     Parameters
     ----------
     joint
         The joint.
     superior
-        Whether this is what the superior articular process keeps clear of.
+        Whether it is the side of the lower vertebra's superior articular process.
     """
 
     joint: JointPlace
     superior: bool
-    slope: float = field(default=1.6, init=False)
+    slope: float = field(default=1.5, init=False)
 
     @property
     def box(self) -> Box:
-        return Box.around(self.joint.frame.origin_mm, 24.0)
+        return Box(np.full(3, -1e4), np.full(3, 1e4))
 
     def __call__(self, points: Points) -> Values:
         local = into(self.joint.frame, points)
-        height = self.joint_height(local)
         kind = points.dtype.type
-        half = kind(0.5 * self.joint.size.gap_mm)
-        beyond = -height - half if self.superior else height - half
-        # Bounded to the joint: beyond it the two bones keep apart by themselves.
-        over = np.abs(local) - np.array([[16.0], [14.0], [14.0]], dtype=points.dtype)
-        return np.maximum(beyond, over.max(axis=0))
-
-    def joint_height(self, local: Points) -> Values:
-        """Height over the joint's middle surface, towards the inferior process: the superior one is hollow, the inferior one round."""
-        radius = local.dtype.type(22.0)
         across = np.clip(local[0], -12, 12)
-        return local[1] - across * across / (2 * radius)
-
-
-def _beyond(joint: JointPlace, *, superior: bool) -> Field:
-    return Beyond(joint, superior)
+        height = local[1] - across * across / kind(2 * _JOINT_RADIUS_MM)
+        half = kind(0.5 * self.joint.size.gap_mm)
+        return height + half if self.superior else half - height
 
 
 def _canal(marks: Landmarks) -> Field:
