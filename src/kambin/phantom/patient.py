@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from kambin.anatomy.structures import Kind, Level, Side, Structure
 from kambin.phantom.column import Column, build_column
 from kambin.phantom.disc import build_disc, over_upper_plate
-from kambin.phantom.field import Field, HalfSpace, Offset
+from kambin.phantom.field import Cut, Field, HalfSpace, Offset
+from kambin.phantom.ligament import build_cartilage, build_fat, build_flava, build_interspinous, pieces_of
 from kambin.phantom.morphometry import LUMBAR, S1_DEPTH_MM, S1_WIDTH_MM, SEGMENTS
 from kambin.phantom.nerves import build_roots
 from kambin.phantom.parameters import PatientParameters
 from kambin.phantom.raster import Layer, Piece
+from kambin.phantom.sac import build_sac
 from kambin.phantom.tissue import Tissue
 from kambin.phantom.vertebra import VertebraShape, build_vertebra, vertebral_pieces
 
@@ -46,12 +48,28 @@ def build_patient(parameters: PatientParameters) -> Patient:
     column = build_column(parameters)
     vertebrae = _vertebrae(column, parameters)
     discs = _discs(column, parameters)
-    roots = build_roots(column, parameters)
+    flava = build_flava(column, parameters)
+    sac = build_sac(column, parameters, (*(piece.shape for piece in discs if piece.structure), *flava))
+    roots = tuple(_outside(piece, sac[0].shape) for piece in build_roots(column, parameters))
     bone = (Layer(Tissue.CORTICAL_BONE), Layer(Tissue.MARROW, CORTEX_MM))
     bones = tuple(Piece(shape.whole, bone, Structure(Kind.VERTEBRA, level)) for level, shape in vertebrae.items())
-    pieces = (*discs, *bones, *roots)
+    pieces = (
+        Piece(build_fat(column), (Layer(Tissue.FAT),)),
+        *pieces_of(build_interspinous(column), Tissue.LIGAMENT),
+        *pieces_of(build_cartilage(column), Tissue.CARTILAGE),
+        *pieces_of(flava, Tissue.LIGAMENT),
+        *discs,
+        *bones,
+        *roots,
+        *sac,
+    )
     shapes = {piece.structure: piece.shape for piece in pieces if piece.structure is not None}
     return Patient(parameters, column, pieces, shapes)
+
+
+def _outside(root: Piece, sac: Field) -> Piece:
+    """A root from where it leaves the sac."""
+    return Piece(Cut(root.shape, (sac,)), root.layers, root.structure)
 
 
 def _vertebrae(column: Column, parameters: PatientParameters) -> dict[Level, VertebraShape]:

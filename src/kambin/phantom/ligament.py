@@ -1,0 +1,103 @@
+"""Ligaments, joint cartilage, and the fat that fills canal and foramina."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from kambin.anatomy.structures import Side
+from kambin.geometry import Frame, unit
+from kambin.phantom.column import Column, SegmentPlace, VertebraPlace
+from kambin.phantom.field import Common, Ellipsoid, Field, RoundedBox, Union, capsule, slab
+from kambin.phantom.morphometry import LUMBAR
+from kambin.phantom.parameters import PatientParameters
+from kambin.phantom.raster import Layer, Piece
+from kambin.phantom.sac import Sweep, canal_stations
+from kambin.phantom.tissue import Tissue
+from kambin.phantom.vertebra import Landmarks
+
+
+def build_flava(column: Column, parameters: PatientParameters) -> tuple[Field, ...]:
+    """The ligamenta flava, two plates behind the canal at each segment from lamina to lamina and out to the facet joints."""
+    places = [column.vertebrae[level] for level in LUMBAR]
+    result: list[Field] = []
+    for index, segment in enumerate(column.segments.values()):
+        lower = places[index + 1] if index + 1 < len(places) else None
+        result.append(Union(tuple(_flavum(places[index], lower, segment, side, parameters) for side in Side), 1.5))
+    return tuple(result)
+
+
+def _flavum(upper: VertebraPlace, lower: VertebraPlace | None, segment: SegmentPlace, side: Side, parameters: PatientParameters) -> Field:
+    """From the front of the upper lamina's lower half to the lower lamina's upper edge; its outer edge is the joint's capsule."""
+    marks = Landmarks(upper)
+    half = 0.5 * parameters.flavum_thickness_mm
+    joint = segment.joints[side]
+    size = upper.size
+    top = marks.at(side.sign * 1.0, size.canal_depth_mm + half + 0.4, marks.pedicle_z_mm - 0.62 * size.lamina_height_mm)
+    # The joint's inner front edge, in the height of the disc.
+    corner = joint.frame.world([_towards_front(joint.frame, segment.frame) * (0.5 * joint.size.width_mm - 0.5), 0.0, -0.1 * joint.size.height_mm])
+    edge = corner + segment.frame.right * (-side.sign * 0.6)
+    middle = segment.frame.world([side.sign * 1.0, segment.frame.local(top)[1] + 1.0, -1.0])
+    if lower is not None:
+        below = Landmarks(lower)
+        foot = below.at(side.sign * 1.0, lower.size.canal_depth_mm + half + 1.5, below.pedicle_z_mm - 0.12 * lower.size.lamina_height_mm)
+        middle = (top + foot) / 2
+        reach = 0.5 * float(np.linalg.norm(top - foot)) + 2.0
+        up = unit(top - foot)
+    else:
+        reach, up = 9.0, segment.frame.cranial
+    return slab(middle, edge, up, reach, half)
+
+
+def _towards_front(joint: Frame, disc: Frame) -> float:
+    """The sign of the joint's *right* axis that points to the front."""
+    return 1.0 if float(joint.right @ disc.anterior) > 0 else -1.0
+
+
+def build_cartilage(column: Column) -> tuple[Field, ...]:
+    """What fills the facet joints' gaps."""
+    result: list[Field] = []
+    for segment in column.segments.values():
+        for joint in segment.joints.values():
+            size = joint.size
+            result.append(RoundedBox(joint.frame, (0.5 * size.width_mm - 0.5, 2.2, 0.5 * size.height_mm), 1.0))
+    return tuple(result)
+
+
+def build_interspinous(column: Column) -> tuple[Field, ...]:
+    """Thin sheets between neighbouring spinous processes, with the supraspinous ligament along their tips."""
+    places = [column.vertebrae[level] for level in LUMBAR]
+    sheets: list[Field] = []
+    tips = []
+    for place in places:
+        marks, size = Landmarks(place), place.size
+        tips.append(marks.at(0.0, size.spinous_reach_mm - 1.0, marks.pedicle_z_mm - 0.5 * size.lamina_height_mm - 6.0))
+    for upper, lower, tip_up, tip_down in zip(places[:-1], places[1:], tips[:-1], tips[1:], strict=True):
+        a, b = Landmarks(upper).lamina_middle(), Landmarks(lower).lamina_middle()
+        start, end = (a + b) / 2, (tip_up + tip_down) / 2
+        sheets.append(slab(start, end, tip_up - tip_down, 0.5 * float(np.linalg.norm(tip_up - tip_down)), 1.3))
+        sheets.append(capsule(tip_up, tip_down, 2.2))
+    return tuple(sheets)
+
+
+def build_fat(column: Column) -> Field:
+    """Fat where canal and foramina are: bone, disc, ligament, sac and nerves are painted over it."""
+    levels, front, back = canal_stations(column)
+    # A tube as wide as the widest canal; the bones around it are painted later.
+    half = np.repeat([[14.5, 11.0]], len(levels), axis=0) * column.scale
+    half[-2:] = [[12.0, 7.0], [8.0, 4.5]]
+    canal = Sweep(front + back * half[:, 1:] * 0.92, half)
+    parts: list[Field] = [canal]
+    for level, segment in zip(LUMBAR, column.segments.values(), strict=True):
+        marks = Landmarks(column.vertebrae[level])
+        for side in Side:
+            middle = segment.frame.world([side.sign * (0.5 * marks.size.canal_width_mm + 6.0), segment.frame.local(marks.at(0, 3.5, 0))[1], 7.0])
+            parts.append(Ellipsoid(segment.frame.moved_to(middle), (11.0, 9.0, 15.0)))
+    return Union(tuple(parts))
+
+
+def pieces_of(shapes: tuple[Field, ...], tissue: Tissue) -> tuple[Piece, ...]:
+    """Each shape as a nameless piece of one tissue."""
+    return tuple(Piece(shape, (Layer(tissue),)) for shape in shapes)
+
+
+__all__ = ["Common", "build_cartilage", "build_fat", "build_flava", "build_interspinous", "pieces_of"]
