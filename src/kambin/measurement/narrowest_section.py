@@ -56,7 +56,7 @@ def narrowest_section(segment: MotionSegment, side: Side) -> tuple[float, Eviden
     start = min(max(float(side.sign * segment.frame.local(neck.medial_mm)[0]), 3.0), cut - 2.0)
     stations = np.linspace(start, cut, max(int(np.ceil((cut - start) / _STEP_MM)), 2) + 1)
     sections = [found for out in stations if (found := _section(segment, side, out)) is not None]
-    if len(sections) < 2:
+    if len(sections) < _NEIGHBOURS:
         raise NotMeasurable(f"the foraminal passage has no bounded section at {segment.name} on the {side}: its rim is open")
     hole, outline, out = sections[_narrowest(sections)]
     value = float(_smoothed_mm2(sections).min())

@@ -57,6 +57,8 @@ _BESIDE_MM = 2.4
 _FROM_MIDLINE_MM = 2.0
 _MOST_TURNED_DEG = 30.0
 _TRIM = 0.02
+_MIN_AREA_MM2 = 20.0
+"""What is thinner is a single slice of a label map, or a splinter between two of them."""
 _ROUNDS = 2
 _NO_SECTION = "the {side} pedicle of {level} has no section of its own"
 
@@ -110,6 +112,8 @@ def _smallest_section(vertebra: Vertebra, side: Side, neck: PedicleNeck) -> tupl
         loop = _outline(vertebra, side, plane)
         middle = polygon_centroid(loop)
         pivot, tries = _world(plane, side, middle[None])[0], [(0.0, cut[1], cut[2])]
+    if signed_area_mm2(loop) < _MIN_AREA_MM2:
+        raise NotMeasurable(_NO_SECTION.format(side=side, level=vertebra.level))
     return plane, loop
 
 
