@@ -10,7 +10,7 @@ import numpy as np
 from kambin.anatomy.structures import Kind, Level, Side, Structure
 from kambin.geometry import FloatArray
 from kambin.phantom.column import Column, VertebraPlace
-from kambin.phantom.field import Box, Field, Points, Union, Values, capsule
+from kambin.phantom.field import Blocks, Box, Field, Points, Union, Values, capsule
 from kambin.phantom.morphometry import LUMBAR
 from kambin.phantom.parameters import PatientParameters
 from kambin.phantom.raster import Layer, Piece
@@ -103,6 +103,9 @@ class Chain:
 
     def __call__(self, points: Points) -> Values:
         return self._whole(points)
+
+    def on_blocks(self, blocks: Blocks) -> Values:
+        return self._whole.on_blocks(blocks)
 
 
 def build_roots(column: Column, parameters: PatientParameters) -> tuple[Piece, ...]:

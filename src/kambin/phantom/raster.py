@@ -17,12 +17,12 @@ import numpy as np
 import numpy.typing as npt
 
 from kambin.anatomy.structures import Structure
-from kambin.phantom.field import Field, Values
+from kambin.phantom.field import Blocks, Field, Values, levels
 from kambin.phantom.tissue import Tissue
 from kambin.volume import Grid
 
 Float32Array = npt.NDArray[np.float32]
-_BLOCK_MM = 6.0
+_BLOCK_MM = 3.0
 _BATCH_POINTS = 1 << 16
 _SLAB_VOXELS = 1 << 20
 Progress = Callable[[float], None]
@@ -158,7 +158,7 @@ def _in_slabs(grid: Grid, paint: Callable[[int, int], None], progress: Progress 
 
 
 def _block_shape(grid: Grid) -> tuple[int, int, int]:
-    """Voxels along each side of a block of about six millimetres."""
+    """Voxels along each side of a block of about three millimetres."""
     x, y, z = (int(np.clip(round(_BLOCK_MM / s), 2, 16)) for s in grid.spacing_mm)
     return x, y, z
 
@@ -194,14 +194,14 @@ def _near_blocks(
     for index in np.flatnonzero(middle < -(reach + depth_mm)):
         fill(_place(corner[index], count[index]), inside)
     near = np.flatnonzero((middle >= -(reach + depth_mm)) & (middle <= reach))
-    yield from _evaluated(shape, grid, corner[near], count[near])
+    yield from _evaluated(shape, grid, corner[near], count[near], float(radius))
 
 
 _DIAGONALS = np.array([[1, 1, -1], [1, -1, 1], [-1, 1, 1]], dtype=np.float64)
 
 
 def _evaluated(
-    shape: Field, grid: Grid, corner: npt.NDArray[np.int64], count: npt.NDArray[np.int64]
+    shape: Field, grid: Grid, corner: npt.NDArray[np.int64], count: npt.NDArray[np.int64], radius_mm: float
 ) -> Iterator[tuple[tuple[slice, ...], Values]]:
     """Blocks with their voxels' levels, evaluated many blocks at a time."""
     linear = grid.world_from_voxel[:3, :3]
@@ -212,9 +212,9 @@ def _evaluated(
         for first in range(0, len(same), at_once):
             some = same[first : first + at_once]
             origin = grid.world(corner[some]).T.astype(np.float32)
-            points = (origin[:, :, None] + offsets[:, None, :]).reshape(3, -1)
-            levels = shape(points).reshape(len(some), *size)
-            for index, level in zip(some, levels, strict=True):
+            points = origin[:, :, None] + offsets[:, None, :]
+            blocks = Blocks(points, origin + offsets.mean(axis=1, keepdims=True), radius_mm)
+            for index, level in zip(some, levels(shape, blocks).reshape(len(some), *size), strict=True):
                 yield _place(corner[index], count[index]), level
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from kambin.anatomy.structures import Kind, Level, Side, Structure
 from kambin.geometry import FloatArray, unit
 from kambin.phantom.column import Column
-from kambin.phantom.field import Box, Cut, Field, Offset, Points, Union, Values, ellipse_level
+from kambin.phantom.field import Blocks, Box, Cut, Field, Offset, Points, Union, Values, ellipse_level, levels
 from kambin.phantom.morphometry import LUMBAR, S1_DEPTH_MM
 from kambin.phantom.nerves import Chain, origins, smooth_path
 from kambin.phantom.parameters import PatientParameters
@@ -150,6 +150,9 @@ class _Inside:
 
     def __call__(self, points: Points) -> Values:
         return np.maximum(self.shape(points), self.around(points) + points.dtype.type(_DURA_MM))
+
+    def on_blocks(self, blocks: Blocks) -> Values:
+        return np.maximum(levels(self.shape, blocks), levels(self.around, blocks) + blocks.points.dtype.type(_DURA_MM))
 
 
 def conus_tip(column: Column, parameters: PatientParameters, sweep: Sweep) -> FloatArray:

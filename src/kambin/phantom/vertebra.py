@@ -11,6 +11,7 @@ from kambin.anatomy.structures import Kind, Level, Side, Structure
 from kambin.geometry import FloatArray, Frame, unit
 from kambin.phantom.column import JointPlace, SegmentPlace, VertebraPlace
 from kambin.phantom.field import (
+    Blocks,
     Box,
     Common,
     Cut,
@@ -24,6 +25,7 @@ from kambin.phantom.field import (
     Values,
     capsule,
     into,
+    levels,
     slab,
     smooth_maximum,
     smooth_minimum,
@@ -137,6 +139,9 @@ class Part:
 
     def __call__(self, points: Points) -> Values:
         return np.maximum(self.whole(points), self.own(points) - self.others(points))
+
+    def on_blocks(self, blocks: Blocks) -> Values:
+        return np.maximum(levels(self.whole, blocks), levels(self.own, blocks) - levels(self.others, blocks))
 
 
 @dataclass(frozen=True, eq=False)
@@ -295,7 +300,7 @@ def _spinous(marks: Landmarks) -> Field:
 
 def _superior(marks: Landmarks, joint: JointPlace, hypertrophy_mm: float) -> Field:
     """The superior articular process: from the junction up to the joint above, behind which the other bone lies."""
-    block = _articular_block(joint, -1.0, hypertrophy_mm)
+    block = articular_block(joint, -1.0, hypertrophy_mm)
     foot = joint.frame.world([0.0, -(joint.size.gap_mm / 2 + 3.5), -0.45 * joint.size.height_mm])
     stem = capsule(marks.junction(joint.side), foot, 6.0, 5.0)
     return Common((Union((block, stem), _FILLET_MM), JointSide(joint, superior=True)), 1.0)
@@ -303,13 +308,13 @@ def _superior(marks: Landmarks, joint: JointPlace, hypertrophy_mm: float) -> Fie
 
 def _inferior(marks: Landmarks, joint: JointPlace, hypertrophy_mm: float) -> Field:
     """The inferior articular process: from the pars down to the joint below."""
-    block = _articular_block(joint, 1.0, hypertrophy_mm)
+    block = articular_block(joint, 1.0, hypertrophy_mm)
     head = joint.frame.world([0.0, joint.size.gap_mm / 2 + 3.5, 0.40 * joint.size.height_mm])
     stem = capsule(marks.isthmus(joint.side), head, 4.8, 4.8)
     return Common((Union((block, stem), _FILLET_MM), JointSide(joint, superior=False)), 1.0)
 
 
-def _articular_block(joint: JointPlace, sign: float, hypertrophy_mm: float) -> Field:
+def articular_block(joint: JointPlace, sign: float, hypertrophy_mm: float) -> Field:
     """The bone that carries an articular surface, reaching a little over the joint line (what is over is cut off)."""
     size = joint.size
     thick = 4.2
