@@ -6,6 +6,8 @@ import numpy as np
 import numpy.typing as npt
 
 from kambin.phantom.noise import normals
+from kambin.phantom.tissue import Tissue
+from kambin.phantom.tissue_values import HOUNSFIELD
 
 FloatArray = npt.NDArray[np.float64]
 _ANGLES = 180
@@ -13,6 +15,7 @@ _NOISE = 32
 # Attenuation per mm of water and of titanium at 50 and 80 keV, which stand for the spectrum (NIST XCOM, recalled), half the photons each.
 _WATER = (0.02269, 0.01837)
 _TITANIUM = (0.546, 0.182)
+_METAL = 1.0 + HOUNSFIELD[Tissue.METAL] / 1000.0  # attenuation of painted metal, in that of water
 _PHOTONS = 2.0e5  # per ray before the patient
 _BODY_STEP = 4
 
@@ -42,7 +45,7 @@ def metal_error(hu: FloatArray, metal: FloatArray, pixel_mm: tuple[float, float]
     angles = np.pi * (np.arange(_ANGLES) + 0.5) / _ANGLES
     half = int(np.ceil(0.5 * np.hypot(hu.shape[0] * pixel_mm[0], hu.shape[1] * pixel_mm[1]) / step)) + 2
     through_metal = _projected(metal, pixel_mm, step, half, angles)
-    body = np.maximum(1.0 + hu / 1000.0, 0.0) * (1.0 - np.minimum(metal, 1.0))
+    body = np.maximum(1.0 + hu / 1000.0 - metal * _METAL, 0.0)
     coarse, coarse_mm = _coarser(body, pixel_mm)
     through_body = _projected(coarse, coarse_mm, step * _BODY_STEP, half // _BODY_STEP + 2, angles)
     through_body = _finer(through_body, half)
@@ -62,22 +65,25 @@ def _error(body_mm: FloatArray, metal_mm: FloatArray, deviates: FloatArray) -> F
     counts = _PHOTONS * intensity
     counts = np.maximum(counts + np.sqrt(counts + 10.0) * deviates, 2.0)
     measured = np.log(_PHOTONS * without) - np.log(counts)
-    # Scanners correct for water; the metal is left as if it had its attenuation for thin wires.
-    ideal = 0.5 * (_TITANIUM[0] + _TITANIUM[1]) * metal_mm
+    # Scanners correct for water, so that without metal nothing is wrong.
+    ideal = _METAL * _water_per_mm() * metal_mm
     return np.where(metal_mm > 1e-6, measured - ideal, 0.0)
 
 
 def _centred(shape: tuple[int, ...], pixel_mm: tuple[float, float]) -> tuple[FloatArray, FloatArray]:
-    one: FloatArray = (np.arange(shape[0]) - 0.5 * (shape[0] - 1)) * pixel_mm[0]
-    two: FloatArray = (np.arange(shape[1]) - 0.5 * (shape[1] - 1)) * pixel_mm[1]
-    return one[:, None], two[None, :]
+    one = (np.arange(shape[0], dtype=np.float64) - 0.5 * (shape[0] - 1)) * pixel_mm[0]
+    two = (np.arange(shape[1], dtype=np.float64) - 0.5 * (shape[1] - 1)) * pixel_mm[1]
+    return np.asarray(one[:, None]), np.asarray(two[None, :])
 
 
 def _projected(image: FloatArray, pixel_mm: tuple[float, float], step: float, half: int, angles: FloatArray) -> FloatArray:
-    """Line integrals in mm, shape (angles, 2 half + 1): every pixel is shared between the two rays next to its centre."""
+    """Line integrals in mm, shape (angles, 2 half + 1): every quarter of a pixel is shared between its two nearest rays."""
     one, two = _centred(image.shape, pixel_mm)
     rows, columns = np.nonzero(image)
-    x, y, weight = one[rows, 0], two[0, columns], image[rows, columns] * (pixel_mm[0] * pixel_mm[1] / step)
+    quarters = 0.25 * np.array([[-1.0, -1.0, 1.0, 1.0], [-1.0, 1.0, -1.0, 1.0]])
+    x = (one[rows] + quarters[0] * pixel_mm[0]).ravel()
+    y = (two.T[columns] + quarters[1] * pixel_mm[1]).ravel()
+    weight = np.repeat(image[rows, columns] * (0.25 * pixel_mm[0] * pixel_mm[1] / step), 4)
     count = 2 * half + 1
     result = np.empty((len(angles), count))
     for number, angle in enumerate(angles):

@@ -47,6 +47,9 @@ class MrScanner:
         For each voxel along the readout; fat is shifted by 3.4 ppm of the resonance frequency over this.
     acquired
         Share of k-space filled along readout, phase and, where volumetric, slices, 0 to 1; the rest is zero.
+    finer
+        Points painted for each voxel along readout and phase: with one, frequencies near the end of k-space hold a share of those
+        beyond it, which costs the ringing of sharp edges some truth and nothing else.
     apodised
         Share of the filled k-space over which it fades out, 0 (all the ringing) to 1 (hardly any).
     snr
@@ -86,6 +89,7 @@ class MrScanner:
     thickness: float = 0.9
     bandwidth_hz: float = 200.0
     acquired: tuple[float, float, float] = (1.0, 0.8, 1.0)
+    finer: tuple[int, int] = (1, 1)
     apodised: float = 0.3
     snr: float = 70.0
     coil_depth_mm: float = 110.0
@@ -112,6 +116,8 @@ class MrScanner:
             problems.append(f"expected field_t of 1.5 or 3, found {self.field_t}")
         if not all(0.05 <= share <= 1 for share in self.acquired):
             problems.append(f"expected acquired from 0.05 to 1, found {self.acquired}")
+        if not all(isinstance(n, int) and 1 <= n <= 8 for n in self.finer):
+            problems.append(f"expected finer of whole numbers from 1 to 8, found {self.finer}")
         if not 0 <= self.oversampling <= 10:
             problems.append(f"expected oversampling from 0 to 10, found {self.oversampling}")
         if not 0 <= self.texture <= 10:

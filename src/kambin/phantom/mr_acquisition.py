@@ -69,7 +69,16 @@ class Acquisition:
         spacing, across = self.grid.spacing_mm, self.axes.across
         thin = max(1.0, float(np.delete(spacing, across).max()))
         profile = Profile.of(float(spacing[across]), float(spacing[across]) * self.scanner.thickness, thin)
-        return Painter(self.pieces, self.grid, across, profile, self.values, self.background, speckled=0, stranded=1, seed=self.seed)
+        return Painter(
+            self.pieces, self.grid, across, profile, self.values, self.background, speckled=0, stranded=1, seed=self.seed, finer=self._finer
+        )
+
+    @cached_property
+    def _finer(self) -> tuple[int, int, int]:
+        """Painted points for each voxel along the axes of the grid."""
+        result = [1, 1, 1]
+        result[self.axes.readout], result[self.axes.phase] = self.scanner.finer
+        return _triple(result)
 
     def _signal(self, progress: Callable[[float], None]) -> Float32Array:
         """All slices without noise."""
@@ -109,13 +118,16 @@ class Acquisition:
         # Axes here: readout last.
         water, fat, pulsating = (self._readout_last(channel) for channel in channels.astype(np.float64))
         water = water + self._ghosts(water + fat, pulsating)
-        phase_k, read_k = _frequencies(water.shape)
-        spectrum = rfft2(water) + rfft2(fat) * np.exp(-2j * np.pi * read_k * self.scanner.fat_shift_voxels)
+        finer_read, finer_phase = self.scanner.finer
+        shape = (water.shape[0] // finer_phase, water.shape[1] // finer_read)
+        phase_k, read_k = _frequencies(shape)
+        shifted = np.exp(-2j * np.pi * read_k * self.scanner.fat_shift_voxels)
+        spectrum = _middle(rfft2(water), shape) + _middle(rfft2(fat), shape) * shifted
         read, phase, _ = self.scanner.acquired
-        # Painted voxels are means over the voxel; encoded ones are not, which this undoes before k-space ends.
-        spectrum *= _window(phase_k, phase, self.scanner.apodised) / np.sinc(phase_k)
-        spectrum *= _window(read_k, read, self.scanner.apodised) / np.sinc(read_k)
-        plane = irfft2(spectrum, s=water.shape)
+        # Painted points are means about them; encoded ones are not, which this undoes before k-space ends.
+        spectrum *= _window(phase_k, phase, self.scanner.apodised) / np.sinc(phase_k / finer_phase)
+        spectrum *= _window(read_k, read, self.scanner.apodised) / np.sinc(read_k / finer_read)
+        plane = irfft2(spectrum, s=shape) / (finer_read * finer_phase)
         plane = plane[_MARGIN : _MARGIN + self.grid.shape[self.axes.phase], _MARGIN : _MARGIN + self.grid.shape[self.axes.readout]]
         return np.asarray(self._readout_last(plane))
 
@@ -142,6 +154,8 @@ class Acquisition:
         middle = self.grid.shape[self.axes.across] // 2
         start[self.axes.across], stop[self.axes.across] = middle, middle + 1
         depth = np.take(self._depth_mm(_triple(start), _triple(stop)), 0, axis=self.axes.across)
+        for axis, times in enumerate(np.delete(self._finer, self.axes.across)):
+            depth = np.repeat(depth, times, axis=axis)
         return self._readout_last(np.clip((depth - _STILL_DEPTH_MM) / (_MOVING_DEPTH_MM - _STILL_DEPTH_MM), 0.0, 1.0))
 
     def _encode_slices(self, picture: Float32Array) -> None:
@@ -240,6 +254,13 @@ def _window(k: FloatArray, acquired: float, apodised: float) -> FloatArray:
     if apodised <= 0:
         return (size <= edge + 1e-9).astype(np.float64)
     return np.asarray(0.5 + 0.5 * np.cos(np.pi * np.clip((size - inner) / (edge - inner), 0.0, 1.0)))
+
+
+def _middle(spectrum: npt.NDArray[np.complex128], shape: tuple[int, int]) -> npt.NDArray[np.complex128]:
+    """The low frequencies of a real transform that one of this shape would have."""
+    rows = shape[0]
+    low = spectrum[:, : shape[1] // 2 + 1]
+    return low if rows == len(spectrum) else np.concatenate([low[: (rows + 1) // 2], low[len(low) - rows // 2 :]])
 
 
 def _frequencies(shape: tuple[int, ...]) -> tuple[FloatArray, FloatArray]:

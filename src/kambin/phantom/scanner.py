@@ -53,6 +53,7 @@ SCANNERS: Mapping[str, Scanner] = MappingProxyType(
             shape=(17, 384, 384),
             spacing_mm=(4.4, 0.7, 0.7),
             acquired=(1.0, 0.8, 1.0),
+            finer=(1, 2),
         ),
         "t1-sag": MrScanner(
             title="T1 TSE, sagittal, 0.7 x 0.7 x 4 mm",
@@ -62,6 +63,7 @@ SCANNERS: Mapping[str, Scanner] = MappingProxyType(
             shape=(17, 384, 384),
             spacing_mm=(4.4, 0.7, 0.7),
             acquired=(1.0, 0.8, 1.0),
+            finer=(1, 2),
             snr=60.0,
             arterial_flow=0.1,
             venous_flow=0.4,
@@ -76,6 +78,7 @@ SCANNERS: Mapping[str, Scanner] = MappingProxyType(
             across=2,
             phase=0,
             acquired=(1.0, 0.75, 1.0),
+            finer=(1, 2),
             snr=50.0,
         ),
         "ct-thin": CtScanner(title="CT, soft kernel, 0.8 mm", kernel=SOFT, shape=(512, 512, 280), spacing_mm=(0.78, 0.78, 0.8)),

@@ -119,6 +119,8 @@ class Painter:
         Numbers of the channels that speckle and strands are added to.
     seed
         Of the texture.
+    finer
+        How many points are painted for each voxel, along each axis of the grid but the slices'; the first lies at its centre.
     """
 
     pieces: Sequence[Piece]
@@ -130,9 +132,13 @@ class Painter:
     speckled: int
     stranded: int
     seed: int
+    finer: tuple[int, int, int] = (1, 1, 1)
 
     def paint(self, start: tuple[int, int, int], stop: tuple[int, int, int]) -> Float32Array:
-        """Channels of the grid's voxels from `start` up to `stop`, which may lie outside it; shape (channels, ...)."""
+        """Channels of the grid's voxels from `start` up to `stop`, which may lie outside it; shape (channels, ...).
+
+        Along an axis painted finer there are as many times more.
+        """
         count, weights = self.profile.count, self.profile.weights
         thin = self._thin_grid(start, stop)
         picture = paint_signal(self.pieces, thin, self.values, self.background)
@@ -142,7 +148,9 @@ class Painter:
         if weights == (1.0,) and count == 1:
             return picture
         slices = stop[self.across] - start[self.across]
-        result = np.zeros((len(picture), *np.subtract(stop, start)), dtype=np.float32)
+        shape = np.array(picture.shape)
+        shape[self.across + 1] = slices
+        result = np.zeros(shape, dtype=np.float32)
         for first, weight in enumerate(weights):
             place: list[slice] = [slice(None)] * 4
             place[self.across + 1] = slice(first, first + count * (slices - 1) + 1, count)
@@ -158,6 +166,7 @@ class Painter:
             Voxels painted around each slice.
         """
         plane = np.prod([n + 2 * margin for axis, n in enumerate(self.grid.shape) if axis != self.across])
+        plane *= np.prod(self.finer)
         channels = len(self.background) / 6
         size = max(1, int(_CHUNK_VOXELS / (plane * self.profile.count * channels)))
         total = self.grid.shape[self.across]
@@ -173,6 +182,7 @@ class Painter:
         # The first thin slice lies half a spacing before the slice's middle, and half a thin slice on.
         origin[axis] += (self.profile.first + 0.5) / count - 0.5
         affine[:3, 3] = self.grid.world(origin)
-        shape = np.subtract(stop, start)
+        affine[:3, :3] /= self.finer
+        shape = np.subtract(stop, start) * self.finer
         shape[axis] = count * (shape[axis] - 1) + len(self.profile.weights)
         return Grid((int(shape[0]), int(shape[1]), int(shape[2])), affine)
