@@ -1,8 +1,8 @@
 """Implicit shapes: a number for every point of space, negative inside, whose zero is the surface. No resolution anywhere.
 
-Points are arrays of shape (3, n): the rows are coordinates in millimetres. A field need not be a distance, but it never changes
-faster than `slope` per millimetre: where its value exceeds ``slope * r`` no surface lies within ``r``, which lets a whole block of
-voxels be decided at once (`kambin.phantom.raster`).
+Points are arrays of shape (3, n): the rows are coordinates in millimetres. A field need not be a distance, but it is never more
+than `slope` times the distance to the surface: where its value exceeds ``slope * r`` no surface lies within ``r``, which lets a whole
+block of voxels be decided at once (`kambin.phantom.raster`).
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class Field(Protocol):
 
     @property
     def slope(self) -> float:
-        """The field changes by no more than this per millimetre."""
+        """The field's size is at most this times the distance to the surface."""
         ...
 
     def __call__(self, points: Points) -> Values:
@@ -171,7 +171,7 @@ class RoundCone:
         if length <= abs(shrink) + _TINY:
             big = max((self.start_radius_mm, 0), (self.end_radius_mm, 1))
             centre = (self.start_mm, self.end_mm)[big[1]]
-            return np.sqrt(np.square(points - _rows(centre, points)).sum(axis=0)) - points.dtype.type(big[0])
+            return np.asarray(np.sqrt(np.square(points - _rows(centre, points)).sum(axis=0)) - points.dtype.type(big[0]))
         x, y, z = points - _rows(self.start_mm, points)
         ux, uy, uz = (points.dtype.type(c) for c in axis / length)
         along = x * ux + y * uy + z * uz
@@ -179,9 +179,9 @@ class RoundCone:
         # The mantle is a cone tilted by this sine; its foot on the axis lies before or behind the point's own.
         sine = shrink / length
         cosine = float(np.sqrt(1.0 - sine * sine))
-        foot = np.clip(along + across * points.dtype.type(sine / cosine), 0, points.dtype.type(length))
+        foot = np.clip(along - across * points.dtype.type(sine / cosine), 0, points.dtype.type(length))
         radius = points.dtype.type(self.start_radius_mm) - foot * points.dtype.type(sine)
-        return np.hypot(along - foot, across) - radius
+        return np.asarray(np.hypot(along - foot, across) - radius)
 
 
 def capsule(start_mm: npt.ArrayLike, end_mm: npt.ArrayLike, radius_mm: float, end_radius_mm: float | None = None) -> RoundCone:
@@ -204,7 +204,7 @@ class Ellipsoid:
 
     frame: Frame
     half_mm: tuple[float, float, float]
-    slope: float = field(default=1.0, init=False)
+    slope: float = field(default=2.5, init=False)
 
     @property
     def box(self) -> Box:
@@ -217,9 +217,7 @@ class Ellipsoid:
         scaled = local / half
         far = np.sqrt(np.square(scaled).sum(axis=0))
         steep = np.sqrt(np.square(scaled / half).sum(axis=0))
-        smallest = points.dtype.type(min(self.half_mm))
-        # Value over gradient outside; inside a plain bound, since the quotient fails at the centre.
-        return np.where(far > 1, (far - 1) * far / np.maximum(steep, _TINY), (far - 1) * smallest)
+        return _value_over_gradient(far, steep, points.dtype.type(min(self.half_mm)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -251,7 +249,7 @@ class RoundedBox:
         radius = min(self.radius_mm, *self.half_mm)
         over = local - _rows(np.asarray(self.half_mm) - radius, points)
         outside = np.sqrt(np.square(np.maximum(over, 0)).sum(axis=0))
-        return outside + np.minimum(over.max(axis=0), 0) - points.dtype.type(radius)
+        return np.asarray(outside + np.minimum(over.max(axis=0), 0) - points.dtype.type(radius))
 
 
 @dataclass(frozen=True, eq=False)
@@ -277,7 +275,7 @@ class HalfSpace:
     def __call__(self, points: Points) -> Values:
         offset = float(np.dot(self.point_mm, self.normal))
         nx, ny, nz = (points.dtype.type(c) for c in self.normal)
-        return points[0] * nx + points[1] * ny + points[2] * nz - points.dtype.type(offset)
+        return np.asarray(points[0] * nx + points[1] * ny + points[2] * nz - points.dtype.type(offset))
 
 
 @dataclass(frozen=True, eq=False)
@@ -479,7 +477,7 @@ class EllipticRod:
     half_length_mm: float
     back_mm: tuple[float, float]
     front_mm: tuple[float, float]
-    slope: float = field(default=1.4, init=False)
+    slope: float = field(default=2.7, init=False)
 
     @property
     def box(self) -> Box:
@@ -493,14 +491,26 @@ class EllipticRod:
         share = np.clip(along / kind(2 * self.half_length_mm) + kind(0.5), 0, 1)
         a = kind(self.back_mm[0]) + share * kind(self.front_mm[0] - self.back_mm[0])
         b = kind(self.back_mm[1]) + share * kind(self.front_mm[1] - self.back_mm[1])
-        return np.maximum(ellipse_level(right, up, a, b), np.abs(along) - kind(self.half_length_mm))
+        return np.asarray(np.maximum(ellipse_level(right, up, a, b), np.abs(along) - kind(self.half_length_mm)))
 
 
 def ellipse_level(x: Values, y: Values, a: Values | float, b: Values | float) -> Values:
     """About the distance to an ellipse of half axes `a`, `b` in the plane, negative inside: exact on it to first order."""
     far = np.sqrt(np.square(x / a) + np.square(y / b))
     steep = np.sqrt(np.square(x / (a * a)) + np.square(y / (b * b)))
-    return np.where(far > 1, (far - 1) * far / np.maximum(steep, _TINY), (far - 1) * np.minimum(a, b))
+    return _value_over_gradient(far, steep, np.minimum(a, b))
+
+
+_ELLIPSE_SLOPE = 2.5
+
+
+def _value_over_gradient(far: Values, steep: Values, smallest: Values | float) -> Values:
+    """Distance to an ellipse to first order, from its gauge (1 on it) and the gauge's gradient.
+
+    Off the surface, where the quotient may tell the distance along the wrong axis, it is held to what the smallest half axis allows.
+    """
+    first_order = far / np.maximum(steep, _TINY)
+    return np.asarray((far - 1) * np.minimum(first_order, smallest * _ELLIPSE_SLOPE))
 
 
 def slab(

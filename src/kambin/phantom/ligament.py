@@ -34,7 +34,8 @@ def _flavum(upper: VertebraPlace, lower: VertebraPlace | None, segment: SegmentP
     size = upper.size
     top = marks.at(side.sign * 1.0, size.canal_depth_mm + half + 0.4, marks.pedicle_z_mm - 0.62 * size.lamina_height_mm)
     # The joint's inner front edge, in the height of the disc.
-    corner = joint.frame.world([_towards_front(joint.frame, segment.frame) * (0.5 * joint.size.width_mm - 0.5), 0.0, -0.1 * joint.size.height_mm])
+    front = _towards_front(joint.frame, segment.frame) * (0.5 * joint.size.width_mm - 0.5)
+    corner = joint.frame.world([front, 0.0, -0.1 * joint.size.height_mm])
     edge = corner + segment.frame.right * (-side.sign * 0.6)
     middle = segment.frame.world([side.sign * 1.0, segment.frame.local(top)[1] + 1.0, -1.0])
     if lower is not None:
@@ -90,7 +91,8 @@ def build_fat(column: Column) -> Field:
     for level, segment in zip(LUMBAR, column.segments.values(), strict=True):
         marks = Landmarks(column.vertebrae[level])
         for side in Side:
-            middle = segment.frame.world([side.sign * (0.5 * marks.size.canal_width_mm + 6.0), segment.frame.local(marks.at(0, 3.5, 0))[1], 7.0])
+            behind = segment.frame.local(marks.at(0, 3.5, 0))[1]
+            middle = segment.frame.world([side.sign * (0.5 * marks.size.canal_width_mm + 6.0), behind, 7.0])
             parts.append(Ellipsoid(segment.frame.moved_to(middle), (11.0, 9.0, 15.0)))
     return Union(tuple(parts))
 

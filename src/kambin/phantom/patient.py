@@ -77,7 +77,8 @@ def _vertebrae(column: Column, parameters: PatientParameters) -> dict[Level, Ver
     pieces = {}
     for index, (level, place) in enumerate(column.vertebrae.items()):
         above = segments[index - 1] if index else None
-        thick = (parameters.at("facet_hypertrophy", SEGMENTS[index - 1]) if index else 0.0, parameters.at("facet_hypertrophy", SEGMENTS[index]))
+        over, under = (parameters.at("facet_hypertrophy", SEGMENTS[max(i, 0)]) for i in (index - 1, index))
+        thick = (over, under)
         pieces[level] = vertebral_pieces(place, above, segments[index], thick)
     result = {}
     for index, (level, place) in enumerate(column.vertebrae.items()):

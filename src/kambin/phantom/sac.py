@@ -29,7 +29,8 @@ _HALF_MM = {
     6.0: (6.6, 5.2, 4.0),
     7.0: (3.0, 2.4, 3.0),
 }
-"""Transverse diameters 18 to 15 mm (recalled), sagittal 15.6 mm at L1/L2 to 11.6 mm at L5/S1 (Chatha 2011); the end at S2 (Moussallem 2014)."""
+"""Transverse diameters 18 to 15 mm (recalled), sagittal 15.6 mm at L1/L2 to 11.6 mm at L5/S1 (Chatha 2011); its end lies at S2
+(Moussallem 2014)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +47,7 @@ class Sweep:
 
     centres_mm: FloatArray
     half_mm: FloatArray
-    slope: float = field(default=1.5, init=False)
+    slope: float = field(default=2.7, init=False)
 
     @property
     def box(self) -> Box:

@@ -94,11 +94,11 @@ class Body:
         ahead = y - kind(middle - 0.08 * depth)
         far = np.square(x / kind(0.42 * width)) + np.square(ahead / kind(0.40 * depth))
         dip = kind(hollow) * np.square(np.maximum(1 - far, 0))
-        return z - sign * (kind(0.5 * self.place.height_mm) + kind(lean) * (y - kind(middle)) - dip)
+        return np.asarray(z - sign * (kind(0.5 * self.place.height_mm) + kind(lean) * (y - kind(middle)) - dip))
 
 
 def kidney_level(x: Values, y: Values, a: Values | float, b: Values | float, hilum_mm: float) -> Values:
-    """About the distance to a kidney-shaped outline, hollow behind (towards -y); `a`, `b` are its half axes, `hilum_mm` the hollow's width."""
+    """About the distance to a kidney-shaped outline with half axes `a`, `b`; behind (towards -y) a hollow of `hilum_mm` width."""
     kind = x.dtype.type
     power = kind(2.4)
     far = np.power(np.power(np.abs(x / a), power) + np.power(np.abs(y / b), power), 1 / power)
@@ -279,7 +279,8 @@ def _bulk(pedicle_width_mm: float) -> float:
 def _transverse(marks: Landmarks, side: Side) -> Field:
     size, thick = marks.size, marks.place.level is Level.L5
     base = marks.at(marks.pedicle_x_mm(side) + side.sign * 2.0, size.pedicle_length_mm + 2.0, marks.pedicle_z_mm)
-    tip = marks.at(side.sign * (size.transverse_span_mm / 2 - 4.0), size.pedicle_length_mm + 9.0, marks.pedicle_z_mm + (3.0 if thick else 1.0))
+    lift = 3.0 if thick else 1.0
+    tip = marks.at(side.sign * (size.transverse_span_mm / 2 - 4.0), size.pedicle_length_mm + 9.0, marks.pedicle_z_mm + lift)
     up = marks.frame.cranial
     if thick:
         return Union((capsule(base, tip, 8.5, 5.0), slab(base, tip, up, 6.5, 4.5)), _FILLET_MM)
@@ -351,7 +352,7 @@ class JointSide:
         across = np.clip(local[0], -12, 12)
         height = local[1] - across * across / kind(2 * _JOINT_RADIUS_MM)
         half = kind(0.5 * self.joint.size.gap_mm)
-        return height + half if self.superior else half - height
+        return np.asarray(height + half if self.superior else half - height)
 
 
 def _canal(marks: Landmarks) -> Field:
@@ -359,9 +360,9 @@ def _canal(marks: Landmarks) -> Field:
     size = marks.size
     half = (0.5 * size.canal_width_mm, 0.5 * size.canal_depth_mm)
     centre = marks.at(0.0, half[1], 0.0)
-    tube = EllipticRod(
-        Frame.from_cranial_anterior(centre, marks.frame.anterior, marks.frame.cranial), marks.place.height_mm, (half[0], half[1] + 1.0), (half[0], half[1] + 1.0)
-    )
+    upright = Frame.from_cranial_anterior(centre, marks.frame.anterior, marks.frame.cranial)
+    section = (half[0], half[1] + 1.0)
+    tube = EllipticRod(upright, marks.place.height_mm, section, section)
     front = HalfSpace(marks.at(0.0, 0.0, 0.0), marks.frame.anterior)
     return Common((tube, front))
 
