@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -68,17 +67,8 @@ def reconstruct(segmentation: Segmentation, *, progress: Progress | None = None)
     vertebrae, painted, table = _vertebrae(segmentation, posed)
     tell("finding disc spaces", 0.85)
     segments, missing = _segments(vertebrae, posed, discs, around)
-    inferred = [segment.name for segment in segments if segment.disc_is_inferred]
-    if inferred:
-        doubts.append(
-            Doubt(
-                Severity.WARNING,
-                f"No disc is labelled at {', '.join(inferred)}: the space between the endplates stands for it, without any bulge.",
-            )
-        )
-    doubts += [Doubt(Severity.NOTE, f"{name}: no motion segment, since {reason}.") for name, reason in missing.items()]
+    doubts += _segment_doubts(segments, missing) + [Doubt(Severity.WARNING, text) for text in segmentation.doubts]
     tell("done", 1.0)
-    order = list(Severity)
     return SpineModel(
         grid=segmentation.grid,
         labels=painted,
@@ -88,17 +78,17 @@ def reconstruct(segmentation: Segmentation, *, progress: Progress | None = None)
         missing_segments=missing,
         solids=around,
         patient_frame=patient,
-        doubts=tuple(
-            sorted(
-                [*doubts, *(Doubt(Severity.WARNING, text) for text in segmentation.doubts)], key=lambda d: -order.index(d.severity)
-            )
-        ),
-        provenance=_provenance(segmentation),
+        doubts=tuple(sorted(doubts, key=lambda doubt: -list(Severity).index(doubt.severity))),
+        provenance=dict(segmentation.provenance),
     )
 
 
-def _provenance(segmentation: Segmentation) -> Mapping[str, Any]:
-    return dict(segmentation.provenance)
+def _segment_doubts(segments: list[MotionSegment], missing: Mapping[str, str]) -> list[Doubt]:
+    """What is to be said of discs that nobody labelled and of segments that were not found."""
+    inferred = ", ".join(segment.name for segment in segments if segment.disc_is_inferred)
+    text = f"No disc is labelled at {inferred}: the space between the endplates stands for it, without any bulge."
+    notes = [Doubt(Severity.NOTE, f"{name}: no motion segment, since {reason}.") for name, reason in missing.items()]
+    return [Doubt(Severity.WARNING, text), *notes] if inferred else notes
 
 
 def _shapes(segmentation: Segmentation, bones: tuple[BoneMask, ...], tell: Progress) -> dict[str, Solid]:
