@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 from kambin import __version__
+from kambin.cli import patients
 from kambin.cli.bar import progress_bar
 from kambin.cli.door import BAD_INPUT, DONE, INTERRUPTED, Terminated, door
 from kambin.errors import InputError
@@ -161,6 +162,10 @@ def info(
 
         found = describe(file, None if scheme is None else find_scheme(scheme))
         show.emit(show.info_document(found)) if json else show.show_info(found)
+
+
+app.command()(patients.phantom)
+app.command()(patients.demo)
 
 
 def main(arguments: list[str] | None = None) -> NoReturn:

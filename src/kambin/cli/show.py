@@ -137,6 +137,25 @@ def show_scheme(scheme: Scheme) -> None:
             console.print(f"{ignored} further numbers are known and not used.")
 
 
+def parameters_document() -> dict[str, Any]:
+    """What can be set of a digital patient: meaning, default and range by name."""
+    from kambin.phantom import described_parameters
+
+    return {"parameters": described_parameters()}
+
+
+def show_parameters() -> None:
+    """What can be set of a digital patient, one a line."""
+    from kambin.phantom import described_parameters
+
+    table = Table("parameter", "mean man", "from", "to", "", box=None)
+    for name, entry in described_parameters().items():
+        cells = ["" if entry.get(key) is None else f"{entry[key]:g}" for key in ("low", "high")]
+        default = entry["default"]
+        table.add_row(name, default if isinstance(default, str) else f"{default:g}", *cells, entry["meaning"])
+    Console(highlight=False).print(table)
+
+
 def info_document(info: FileInfo) -> dict[str, Any]:
     """What a file holds, as plain values."""
     return {name: plain(value) for name, value in info.to_dict().items()}

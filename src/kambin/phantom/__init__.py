@@ -1,1 +1,26 @@
 """The digital patient: lumbosacral anatomy as exact shapes, its known truth, and the scanners that see it."""
+
+from kambin.phantom.parameters import PatientParameters, described_parameters
+from kambin.phantom.patient import Patient, build_patient
+from kambin.phantom.population import sample
+from kambin.phantom.raster import Layer, Piece, paint_labels, paint_signal
+from kambin.phantom.scanner import SCANNERS, grid_about, middle_mm, simulate, usual_grid
+from kambin.phantom.tissue import Tissue
+
+__all__ = [
+    "SCANNERS",
+    "Layer",
+    "Patient",
+    "PatientParameters",
+    "Piece",
+    "Tissue",
+    "build_patient",
+    "described_parameters",
+    "grid_about",
+    "middle_mm",
+    "paint_labels",
+    "paint_signal",
+    "sample",
+    "simulate",
+    "usual_grid",
+]

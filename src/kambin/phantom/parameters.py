@@ -147,7 +147,7 @@ class PatientParameters:
             problems = [
                 f"{name}: no such parameter" + (f" (did you mean {', '.join(near[name])}?)" if near[name] else "") for name in unknown
             ]
-            raise InputError("patient parameters", *problems, hint="kambin phantom --help-parameters lists them with their ranges")
+            raise InputError("patient parameters", *problems, hint="`kambin phantom --list-parameters` shows them with their ranges")
         return replace(self, **dict(changes))
 
     def to_json(self) -> str:
@@ -159,6 +159,6 @@ def ranges() -> dict[str, tuple[float, float]]:
     return {f.name: (f.metadata["low"], f.metadata["high"]) for f in fields(PatientParameters) if "low" in f.metadata}
 
 
-def segments() -> tuple[str, ...]:
-    """The segments as parameter names write them."""
-    return SEGMENTS
+def described_parameters() -> dict[str, dict[str, Any]]:
+    """Meaning, default and allowed range of every parameter, by name."""
+    return {f.name: {"default": f.default, **f.metadata} for f in fields(PatientParameters)}
