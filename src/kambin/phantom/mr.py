@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass
 
 from kambin.errors import InputError
 from kambin.phantom.tissue import Tissue
@@ -93,7 +93,7 @@ class MrScanner:
     apodised: float = 0.3
     snr: float = 70.0
     coil_depth_mm: float = 110.0
-    normalised: float = 0.6
+    normalised: float = 0.5
     shading: float = 0.1
     breathing: float = 0.04
     pulsation: float = 0.02
@@ -132,7 +132,7 @@ class MrScanner:
 
     def parameters(self) -> dict[str, object]:
         """All of them, for the record."""
-        return {f.name: getattr(self, f.name) for f in fields(self)}
+        return asdict(self)
 
 
 def spin_echo(proton_density: float, t1_ms: float, t2_ms: float, tr_ms: float, te_ms: float) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass
 
 from kambin.errors import InputError
 from kambin.phantom.mr import Channels, MrScanner
@@ -59,7 +59,7 @@ class RandomScanner:
 
     def parameters(self) -> dict[str, object]:
         """All of them, for the record."""
-        return {f.name: getattr(self, f.name) for f in fields(self)}
+        return asdict(self)
 
 
 def drawn(scanner: RandomScanner, seed: int) -> tuple[MrScanner, dict[Tissue, Channels]]:

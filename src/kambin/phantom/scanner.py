@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from kambin.anatomy.structures import Kind
 from kambin.errors import InputError
 from kambin.phantom.ct import BONE, SOFT, CtAcquisition, CtScanner
 from kambin.phantom.field import Box
@@ -53,7 +54,6 @@ SCANNERS: Mapping[str, Scanner] = MappingProxyType(
             shape=(17, 384, 384),
             spacing_mm=(4.4, 0.7, 0.7),
             acquired=(1.0, 0.8, 1.0),
-            finer=(1, 2),
         ),
         "t1-sag": MrScanner(
             title="T1 TSE, sagittal, 0.7 x 0.7 x 4 mm",
@@ -63,7 +63,6 @@ SCANNERS: Mapping[str, Scanner] = MappingProxyType(
             shape=(17, 384, 384),
             spacing_mm=(4.4, 0.7, 0.7),
             acquired=(1.0, 0.8, 1.0),
-            finer=(1, 2),
             snr=60.0,
             arterial_flow=0.1,
             venous_flow=0.4,
@@ -78,7 +77,6 @@ SCANNERS: Mapping[str, Scanner] = MappingProxyType(
             across=2,
             phase=0,
             acquired=(1.0, 0.75, 1.0),
-            finer=(1, 2),
             snr=50.0,
         ),
         "ct-thin": CtScanner(title="CT, soft kernel, 0.8 mm", kernel=SOFT, shape=(512, 512, 280), spacing_mm=(0.78, 0.78, 0.8)),
@@ -111,7 +109,8 @@ def simulate(
         A name of `SCANNERS`, or a scanner of one's own (`dataclasses.replace` one of them).
     grid
         Where the voxels shall be, of any spacing, orientation and obliquity; the scan is stored on it in canonical order. Where its slices
-        are much thicker than its pixels, they are the slices of the scan. By default the scanner's usual grid, about the bones' middle.
+        are much thicker than its pixels, they are the slices of the scan. By default the scanner's usual grid about the
+        vertebrae's middle, for CT moved forwards or back to hold the whole body.
     seed
         Of texture, noise, shading and motion, not negative.
     progress
@@ -132,7 +131,7 @@ def simulate(
         raise InputError("pieces", "expected a patient of at least one piece, found none")
     if not isinstance(seed, int) or seed < 0:
         raise InputError("seed", f"expected a whole number from 0 on, found {seed!r}")
-    lattice = usual_grid(machine, middle_mm(pieces)) if grid is None else _canonical(_checked(grid))
+    lattice = usual_grid(machine, _aim_mm(pieces, machine)) if grid is None else _canonical(_checked(grid))
     values = _values(pieces, machine, lattice, seed, progress)
     return Scan(lattice, values, machine.modality, _provenance(scanner, machine, seed))
 
@@ -187,9 +186,10 @@ def grid_about(
 
 
 def middle_mm(pieces: Sequence[Piece]) -> npt.NDArray[np.float64]:
-    """The middle of the box around the bones, or around everything where there are none."""
-    bones = [p.shape.box for p in pieces if any(layer.tissue is Tissue.MARROW for layer in p.layers)]
-    box = Box.enclosing(bones or [p.shape.box for p in pieces])
+    """The middle of the box around the vertebrae, or around all bones, or everything, where none are named."""
+    vertebrae = [p for p in pieces if p.structure is not None and p.structure.kind is Kind.VERTEBRA]
+    bones = [p for p in pieces if any(layer.tissue is Tissue.MARROW for layer in p.layers)]
+    box = Box.enclosing([p.shape.box for p in vertebrae or bones or pieces])
     return np.asarray(0.5 * (box.low_mm + box.high_mm))
 
 
@@ -199,6 +199,16 @@ def _scanner(scanner: str | Scanner) -> Scanner:
     if scanner not in SCANNERS:
         raise InputError("scanner", f"expected one of {', '.join(SCANNERS)}, found {scanner!r}")
     return SCANNERS[scanner]
+
+
+def _aim_mm(pieces: Sequence[Piece], machine: Scanner) -> npt.NDArray[np.float64]:
+    """Where the usual grid is put."""
+    aim = middle_mm(pieces)
+    body = Box.enclosing([p.shape.box for p in pieces])
+    # Shapes without end say nothing of the body's size.
+    if isinstance(machine, CtScanner) and body.high_mm[1] - body.low_mm[1] < 1000.0:
+        aim[1] = 0.5 * (body.low_mm[1] + body.high_mm[1])
+    return aim
 
 
 def _values(pieces: Sequence[Piece], machine: Scanner, grid: Grid, seed: int, progress: Progress | None) -> npt.NDArray[np.int16]:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -64,25 +63,37 @@ def _looked_up(table: FloatArray, places: list[FloatArray]) -> FloatArray:
 @lru_cache(maxsize=4)
 def _speckle_table(seed: int) -> FloatArray:
     """Grains of about 2 mm upon patches of about 9 mm, a period of the lattice."""
-    return _frozen(0.8 * _smooth(seed, 11, (1.3, 1.3, 1.3)) + 0.6 * _smooth(seed, 12, (6.0, 6.0, 6.0)))
+    return _frozen(_smooth(seed, 11, {(1.3, 1.3, 1.3): 0.8, (6.0, 6.0, 6.0): 0.6}))
 
 
 @lru_cache(maxsize=4)
 def _strand_table(seed: int) -> FloatArray:
     """Sheets of strands 1.5 mm thin, 3 mm deep and 18 mm long, gathered in some places and sparse in others."""
-    level = 0.85 * _smooth(seed, 13, (1.0, 1.0, 1.5)) + 0.53 * _smooth(seed, 14, (6.0, 6.0, 3.0))
+    level = _smooth(seed, 13, {(1.0, 1.0, 1.5): 0.85, (6.0, 6.0, 3.0): 0.53})
     return _frozen(np.clip((level - 0.6) / 2.0, 0.0, 1.0))
 
 
-def _smooth(seed: int, stream: int, sigma: tuple[float, float, float]) -> npt.NDArray[Any]:
-    """Periodic noise of standard deviation 1, smoothed by Gaussians of these widths in cells."""
-    from scipy.ndimage import gaussian_filter
+def _smooth(seed: int, stream: int, parts: Mapping[tuple[float, float, float], float]) -> FloatArray:
+    """Periodic noise of mean 0 and standard deviation 1.
 
+    Parameters
+    ----------
+    parts
+        Widths in cells of the Gaussians that white noise is smoothed by, each with its share of the standard deviation.
+    """
+    from scipy.fft import fftfreq, irfftn, rfftfreq, rfftn
+
+    k = (fftfreq(_SIZE)[:, None, None], fftfreq(_SIZE)[:, None], rfftfreq(_SIZE))
+    filters = []
+    for widths, share in parts.items():
+        x, y, z = (np.exp(-2.0 * np.square(np.pi * width * f)) for width, f in zip(widths, k, strict=True))
+        # The integral of the filter's square is the variance that it leaves.
+        filters.append(x * y * z * (share * np.prod([np.sqrt(2.0 * np.sqrt(np.pi) * width) for width in widths])))
     white = normals((_SIZE, _SIZE, _SIZE), seed, stream).astype(np.float64)
-    result = gaussian_filter(white, sigma, mode="wrap", truncate=3.0)
+    result = irfftn(rfftn(white) * sum(filters), s=white.shape)
     return np.asarray((result - result.mean()) / result.std())
 
 
-def _frozen(table: npt.NDArray[Any]) -> FloatArray:
+def _frozen(table: FloatArray) -> FloatArray:
     table.setflags(write=False)
     return table
