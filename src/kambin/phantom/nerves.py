@@ -11,9 +11,10 @@ from kambin.anatomy.structures import Kind, Level, Side, Structure
 from kambin.geometry import FloatArray
 from kambin.phantom.column import Column, VertebraPlace
 from kambin.phantom.field import Blocks, Box, Field, Points, Union, Values, capsule
-from kambin.phantom.morphometry import LUMBAR
+from kambin.phantom.morphometry import LUMBAR, S1_DEPTH_MM
 from kambin.phantom.parameters import PatientParameters
 from kambin.phantom.raster import Layer, Piece
+from kambin.phantom.sacrum import SacrumShape
 from kambin.phantom.tissue import Tissue
 from kambin.phantom.vertebra import Landmarks
 
@@ -108,24 +109,56 @@ class Chain:
         return self._whole.on_blocks(blocks)
 
 
-def build_roots(column: Column, parameters: PatientParameters) -> tuple[Piece, ...]:
-    """The exiting roots T12 to L5 of both sides, each with its ganglion."""
+def build_roots(column: Column, sacrum: SacrumShape, parameters: PatientParameters) -> tuple[Piece, ...]:
+    """The exiting roots T12 to S2 of both sides, each with its ganglion. S2's have no name: no level is called so."""
     places = list(column.vertebrae.values())
+    scale = parameters.root_scale
     pieces = []
     for index, place in enumerate(places):
         below = places[index + 1] if index + 1 < len(places) else None
         for side in Side:
-            pieces += _root(place, below, side, parameters)
+            skeleton = root_path(place, below, side, parameters)
+            if below is None:
+                skeleton = np.vstack([skeleton, _over_ala(column, side)])
+            name = Structure(Kind.NERVE_ROOT, place.level, side)
+            pieces += _root(name, skeleton, 3, ROOT_DIAMETER_MM[place.level] * scale, GANGLION_MM[place.level], scale)
+    for side in Side:
+        first, second = (_sacral_path(column, sacrum, number, side) for number in (1, 2))
+        pieces += _root(Structure(Kind.NERVE_ROOT, Level.S1, side), first, 3, 5.0 * scale, (6.4, 13.0), scale)
+        pieces += _root(None, second, 2, 3.6 * scale, (5.0, 10.0), scale)
     return tuple(pieces)
 
 
-def _root(place: VertebraPlace, below: VertebraPlace | None, side: Side, parameters: PatientParameters) -> list[Piece]:
-    skeleton = root_path(place, below, side, parameters)
+def _over_ala(column: Column, side: Side) -> FloatArray:
+    """Where L5's root runs on: in front of the ala, down into the pelvis, as part of the lumbosacral trunk."""
+    places = np.array([[side.sign * 33.0, 9.0, -4.0], [side.sign * 35.0, 12.0, -18.0], [side.sign * 38.0, 8.0, -40.0]])
+    return column.sacrum.world(places * column.scale)
+
+
+def _sacral_path(column: Column, sacrum: SacrumShape, number: int, side: Side) -> FloatArray:
+    """A sacral root: down the canal from the sac's side, through its ventral foramen, and out towards the sciatic notch."""
+    passage = sacrum.foramina[number, side]
+    scale, s = column.scale, side.sign
+    half = 0.5 * S1_DEPTH_MM
+    above = {
+        1: [[s * 7.0, -half - 7.5, 8.0], [s * 8.0, -half - 6.5, -1.0]],
+        2: [[s * 4.0, -half - 8.5, -10.0]],
+    }[number]
+    start = column.sacrum.world(np.array(above) * scale)
+    out = passage[-1] - passage[-2]
+    out /= np.linalg.norm(out)
+    beyond = passage[-1] + 12.0 * scale * (0.6 * out + 0.6 * s * column.sacrum.right - 0.5 * column.sacrum.cranial)
+    return np.vstack([start, passage, beyond])
+
+
+def _root(
+    name: Structure | None, skeleton: FloatArray, ganglion_at: int, diameter_mm: float, ganglion_mm: tuple[float, float], scale: float
+) -> list[Piece]:
+    """One root along its skeleton, with its ganglion about one of the skeleton's points."""
     path = smooth_path(skeleton)
-    scale = parameters.root_scale
-    thick = 0.5 * ROOT_DIAMETER_MM[place.level] * scale
-    width, length = (0.5 * value * scale for value in GANGLION_MM[place.level])
-    centre = skeleton[3]
+    thick = 0.5 * diameter_mm
+    width, length = (0.5 * value * scale for value in ganglion_mm)
+    centre = skeleton[ganglion_at]
     along = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(path, axis=0), axis=1))])
     middle = along[np.argmin(np.linalg.norm(path - centre, axis=1))]
     # Thinner inside the canal, swollen at the ganglion.
@@ -136,8 +169,7 @@ def _root(place: VertebraPlace, below: VertebraPlace | None, side: Side, paramet
     direction = path[np.argmin(np.abs(along - middle)) + 1] - centre
     direction /= np.linalg.norm(direction)
     ganglion = capsule(centre - direction * max(length - width, 0.5), centre + direction * max(length - width, 0.5), 0.97 * width)
-    structure = Structure(Kind.NERVE_ROOT, place.level, side)
-    return [Piece(nerve, (Layer(Tissue.NERVE),), structure), Piece(ganglion, (Layer(Tissue.GANGLION),))]
+    return [Piece(nerve, (Layer(Tissue.NERVE),), name), Piece(ganglion, (Layer(Tissue.GANGLION),))]
 
 
 def origins(column: Column, parameters: PatientParameters) -> Mapping[tuple[Level, Side], FloatArray]:

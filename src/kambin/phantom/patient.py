@@ -4,21 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
+
+import numpy as np
+import numpy.typing as npt
 
 from kambin.anatomy.structures import Kind, Level, Side, Structure
 from kambin.phantom.column import Column, build_column
-from kambin.phantom.disc import build_disc, over_upper_plate
-from kambin.phantom.field import Cut, Field, HalfSpace, Offset
+from kambin.phantom.disc import HeightOver, build_disc, over_upper_plate
+from kambin.phantom.field import Cut, Field, Offset, into
+from kambin.phantom.hip import build_hips
 from kambin.phantom.ligament import build_cartilage, build_fat, build_flava, build_interspinous, pieces_of
 from kambin.phantom.morphometry import LUMBAR, S1_DEPTH_MM, S1_WIDTH_MM, SEGMENTS
+from kambin.phantom.muscles import muscle_pieces
 from kambin.phantom.nerves import build_roots
 from kambin.phantom.parameters import PatientParameters
-from kambin.phantom.raster import Layer, Piece
+from kambin.phantom.raster import Layer, Piece, Progress, divide_labels, paint_labels
 from kambin.phantom.sac import build_sac
+from kambin.phantom.sacrum import SacrumShape, build_sacrum, superior_pieces
+from kambin.phantom.skin import skin_pieces
 from kambin.phantom.tissue import Tissue
-from kambin.phantom.vertebra import VertebraShape, build_vertebra, vertebral_pieces
+from kambin.phantom.vertebra import Part, VertebraShape, build_vertebra, vertebral_pieces
+from kambin.phantom.vessels import vessel_pieces
+from kambin.phantom.viscera import visceral_pieces
+from kambin.volume import Grid
 
 CORTEX_MM = 0.9
+_BONE = (Layer(Tissue.CORTICAL_BONE), Layer(Tissue.MARROW, CORTEX_MM))
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,37 +46,71 @@ class Patient:
     pieces
         All tissues in painting order, for the scanners.
     shapes
-        Every named structure; a point belongs to the last one that holds it.
+        Every named structure, vertebrae whole; a point belongs to the last one that holds it.
+    parts
+        Of each lumbar vertebra: they fill it without overlap.
     """
 
     parameters: PatientParameters
     column: Column
     pieces: tuple[Piece, ...]
     shapes: Mapping[Structure, Field]
+    parts: Mapping[Structure, Part]
+
+    def labels(
+        self, grid: Grid, numbers: Mapping[Structure, int], *, parts: bool = True, progress: Progress | None = None
+    ) -> npt.NDArray[np.uint16]:
+        """A label map of the named structures.
+
+        Parameters
+        ----------
+        grid
+            Where its voxels are.
+        numbers
+            For each structure its label; structures without one are left out.
+        parts
+            Whether lumbar vertebrae are labelled by their parts, else whole.
+        progress
+            Called with the finished fraction.
+        """
+        shapes = [(numbers[name], shape) for name, shape in self.shapes.items() if name in numbers]
+        result = paint_labels(shapes, grid, progress=None if progress is None else lambda done: progress(0.6 * done))
+        for index, level in enumerate(LUMBAR if parts else ()):
+            own = [(numbers[name], part.own) for name, part in self.parts.items() if name.level is level]
+            divide_labels(result, grid, numbers[Structure(Kind.VERTEBRA, level)], own)
+            if progress is not None:
+                progress(0.6 + 0.4 * (index + 1) / len(LUMBAR))
+        return result
 
 
 def build_patient(parameters: PatientParameters) -> Patient:
     """The patient that the parameters describe."""
     column = build_column(parameters)
+    sacrum = build_sacrum(parameters, column)
     vertebrae = _vertebrae(column, parameters)
-    discs = _discs(column, parameters)
+    discs = _discs(column, sacrum, parameters)
     flava = build_flava(column, parameters)
     sac = build_sac(column, parameters, (*(piece.shape for piece in discs if piece.structure), *flava))
-    roots = tuple(_outside(piece, sac[0].shape) for piece in build_roots(column, parameters))
-    bone = (Layer(Tissue.CORTICAL_BONE), Layer(Tissue.MARROW, CORTEX_MM))
-    bones = tuple(Piece(shape.whole, bone, Structure(Kind.VERTEBRA, level)) for level, shape in vertebrae.items())
+    bones = [Piece(shape, _BONE, name) for name, shape in build_hips(parameters, column).items()]
+    bones.append(Piece(sacrum.whole, _BONE, Structure(Kind.SACRUM)))
+    bones += [Piece(shape.whole, _BONE, Structure(Kind.VERTEBRA, level)) for level, shape in vertebrae.items()]
     pieces = (
+        *skin_pieces(parameters, column),
+        *visceral_pieces(parameters, column),
+        *muscle_pieces(parameters, column),
+        *vessel_pieces(parameters, column),
         Piece(build_fat(column), (Layer(Tissue.FAT),)),
         *pieces_of(build_interspinous(column), Tissue.LIGAMENT),
         *pieces_of(build_cartilage(column), Tissue.CARTILAGE),
         *pieces_of(flava, Tissue.LIGAMENT),
         *discs,
         *bones,
-        *roots,
+        *(_outside(piece, sac[0].shape) for piece in build_roots(column, sacrum, parameters)),
         *sac,
     )
+    parts = {name: shape for vertebra in vertebrae.values() for name, shape in vertebra.parts.items()}
     shapes = {piece.structure: piece.shape for piece in pieces if piece.structure is not None}
-    return Patient(parameters, column, pieces, shapes)
+    return Patient(parameters, column, pieces, MappingProxyType(shapes), MappingProxyType(parts))
 
 
 def _outside(root: Piece, sac: Field) -> Piece:
@@ -73,36 +119,40 @@ def _outside(root: Piece, sac: Field) -> Piece:
 
 
 def _vertebrae(column: Column, parameters: PatientParameters) -> dict[Level, VertebraShape]:
+    """The vertebrae, each kept clear of its neighbours' articular processes."""
     segments = list(column.segments.values())
-    pieces = {}
+    grown = {segment: parameters.at("facet_hypertrophy", segment) for segment in SEGMENTS}
+    pieces: dict[Level, dict[Structure, Field]] = {}
     for index, (level, place) in enumerate(column.vertebrae.items()):
         above = segments[index - 1] if index else None
-        over, under = (parameters.at("facet_hypertrophy", SEGMENTS[max(i, 0)]) for i in (index - 1, index))
-        thick = (over, under)
-        pieces[level] = vertebral_pieces(place, above, segments[index], thick)
+        over = grown[SEGMENTS[index - 1]] if index else 0.0
+        pieces[level] = vertebral_pieces(place, above, segments[index], (over, grown[SEGMENTS[index]]))
+    pieces[Level.S1] = superior_pieces(parameters, column)
+    levels = (*LUMBAR, Level.S1)
     result = {}
     for index, (level, place) in enumerate(column.vertebrae.items()):
-        others = []
-        for neighbour, kind, segment in ((index - 1, Kind.INFERIOR_ARTICULAR, index - 1), (index + 1, Kind.SUPERIOR_ARTICULAR, index)):
-            if 0 <= neighbour < len(LUMBAR):
-                gap = segments[segment].joints[Side.LEFT].size.gap_mm
-                others += [Offset(pieces[LUMBAR[neighbour]][Structure(kind, LUMBAR[neighbour], side)], gap) for side in Side]
-        result[level] = build_vertebra(place, pieces[level], tuple(others))
+        clear_of: list[Field] = []
+        if index:
+            gap = segments[index - 1].joints[Side.LEFT].size.gap_mm
+            clear_of += _processes(pieces[levels[index - 1]], Kind.INFERIOR_ARTICULAR, gap)
+        gap = segments[index].joints[Side.LEFT].size.gap_mm
+        clear_of += _processes(pieces[levels[index + 1]], Kind.SUPERIOR_ARTICULAR, gap)
+        result[level] = build_vertebra(place, pieces[level], tuple(clear_of))
     return result
 
 
-def _discs(column: Column, parameters: PatientParameters) -> tuple[Piece, ...]:
+def _processes(pieces: Mapping[Structure, Field], kind: Kind, gap_mm: float) -> list[Field]:
+    return [Offset(shape, gap_mm) for name, shape in pieces.items() if name.kind is kind]
+
+
+def _discs(column: Column, sacrum: SacrumShape, parameters: PatientParameters) -> tuple[Piece, ...]:
     pieces: list[Piece] = []
+    over_s1: HeightOver = lambda points: sacrum.endplate_level(*into(sacrum.frame, points))  # noqa: E731
     for segment, level, lower in zip(column.segments.values(), LUMBAR, (*LUMBAR[1:], None), strict=True):
         if lower is None:
-            size = (S1_WIDTH_MM * column.scale, S1_DEPTH_MM * column.scale)
-            plane = HalfSpace(column.sacrum.origin_mm, column.sacrum.cranial)
-            pieces += build_disc(segment, column.vertebrae[level], size, plane, parameters)
+            size, over = (S1_WIDTH_MM * column.scale, S1_DEPTH_MM * column.scale), over_s1
         else:
-            place = column.vertebrae[lower]
-            size = (place.size.upper_width_mm, place.size.upper_depth_mm)
-            pieces += build_disc(segment, column.vertebrae[level], size, over_upper_plate(place), parameters)
+            below = column.vertebrae[lower]
+            size, over = (below.size.upper_width_mm, below.size.upper_depth_mm), over_upper_plate(below)
+        pieces += build_disc(segment, column.vertebrae[level], size, over, parameters)
     return tuple(pieces)
-
-
-__all__ = ["Patient", "Side", "build_patient"]

@@ -36,7 +36,7 @@ class RandomScanner:
     title: str = "random contrast, 0.8 mm isotropic"
     shape: tuple[int, int, int] = (128, 320, 320)
     spacing_mm: tuple[float, float, float] = (0.8, 0.8, 0.8)
-    snr: tuple[float, float] = (8.0, 120.0)
+    snr: tuple[float, float] = (12.0, 120.0)
     acquired: tuple[float, float] = (0.45, 1.0)
     speckle: float = 0.3
     bright_air: float = 0.2

@@ -89,6 +89,38 @@ def paint_labels(shapes: Sequence[tuple[int, Field]], grid: Grid, *, progress: P
     return result
 
 
+def divide_labels(
+    labels: npt.NDArray[np.uint16], grid: Grid, number: int, parts: Sequence[tuple[int, Field]], *, progress: Progress | None = None
+) -> None:
+    """Give each voxel that has a label to that one of several parts which reaches deepest there.
+
+    Parameters
+    ----------
+    labels
+        Changed in place, of `grid`'s shape.
+    grid
+        Where its voxels are.
+    number
+        The label to divide.
+    parts
+        Pairs of a label and a shape; of two that reach as deep, the first.
+    progress
+        Called with the finished fraction.
+    """
+
+    def divide(start: int, stop: int) -> None:
+        slab = labels[start:stop]
+        place = np.flatnonzero(slab == number)
+        for first in range(0, len(place), _BATCH_POINTS):
+            some = place[first : first + _BATCH_POINTS]
+            voxels = np.stack(np.unravel_index(some, slab.shape), axis=-1) + np.array([start, 0, 0])
+            points = grid.world(voxels).T.astype(np.float32)
+            deepest = np.argmin(np.stack([shape(points) for _number, shape in parts]), axis=0)
+            slab.ravel()[some] = np.array([label for label, _shape in parts], dtype=np.uint16)[deepest]
+
+    _in_slabs(grid, divide, progress)
+
+
 def paint_signal(
     pieces: Sequence[Piece],
     grid: Grid,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 
@@ -34,6 +35,8 @@ from kambin.phantom.field import (
 _FILLET_MM = 4.0
 _RIM_MM = 2.5
 _JOINT_RADIUS_MM = 22.0
+_TIE_MM = 1e-3
+"""Points as deep in one part as in another, such as those of the midline, belong to both rather than to none."""
 _WAIST, _WAIST_DEPTH = 0.10, 0.04
 """Share of its width and depth that a body loses in the middle of its height."""
 _PEDICLE_TOP_MM = 1.5
@@ -138,10 +141,11 @@ class Part:
         return max(self.whole.slope, self.own.slope + self.others.slope)
 
     def __call__(self, points: Points) -> Values:
-        return np.maximum(self.whole(points), self.own(points) - self.others(points))
+        return np.maximum(self.whole(points), self.own(points) - self.others(points) - points.dtype.type(_TIE_MM))
 
     def on_blocks(self, blocks: Blocks) -> Values:
-        return np.maximum(levels(self.whole, blocks), levels(self.own, blocks) - levels(self.others, blocks))
+        own = levels(self.own, blocks) - levels(self.others, blocks)
+        return np.maximum(levels(self.whole, blocks), own - own.dtype.type(_TIE_MM))
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,7 +163,7 @@ class VertebraShape:
     """
 
     whole: Field
-    parts: Mapping[Structure, Field]
+    parts: Mapping[Structure, Part]
     body: Body
 
 
@@ -251,14 +255,18 @@ def _pedicle(marks: Landmarks, side: Side) -> Field:
     isthmus = marks.at(marks.pedicle_x_mm(side), 0.5 * size.pedicle_length_mm, marks.pedicle_z_mm)
     frame = Frame.from_cranial_anterior(isthmus, marks.frame.cranial, ahead)
     half = (0.5 * size.pedicle_width_mm, 0.5 * size.pedicle_height_mm)
-    flared = (1.10 * half[0], 1.06 * half[1])
-    reach = 0.5 * size.pedicle_length_mm + 4.0
-    return Union(
-        (
-            EllipticRod(frame.moved_to(isthmus + ahead * reach / 2), reach / 2, half, flared),
-            EllipticRod(frame.moved_to(isthmus - ahead * reach / 2), reach / 2, (1.05 * half[0], 1.0 * half[1]), half),
-        )
+    # Deep enough into the body that no neck is left in front of the isthmus, and narrowing there, to stay under its wall.
+    stations = (
+        (-0.5 * size.pedicle_length_mm - 4.0, 1.05),
+        (0.0, 1.0),
+        (0.5 * size.pedicle_length_mm + 2.0, 1.04),
+        (0.5 * size.pedicle_length_mm + 11.0, 0.6),
     )
+    rods = []
+    for (start, thick), (stop, thin) in pairwise(stations):
+        middle, reach = isthmus + ahead * (start + stop) / 2, (stop - start) / 2
+        rods.append(EllipticRod(frame.moved_to(middle), reach, (thick * half[0], thick * half[1]), (thin * half[0], thin * half[1])))
+    return Union(tuple(rods))
 
 
 def _lamina(marks: Landmarks, side: Side) -> Field:

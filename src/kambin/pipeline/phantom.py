@@ -130,18 +130,14 @@ def make_patients(
 
 
 def _write_patient(order: PhantomOrder, index: int, folder: Path, progress: Progress) -> None:
-    from kambin.phantom import paint_labels, simulate
+    from kambin.phantom import simulate
 
     progress("building the patient", 0.0)
     patient = order.patient(index)
     grid = order.grid(patient)
     (folder / PARAMETERS).write_text(patient.parameters.to_json(), encoding="utf-8")
     ids = {structure: number for number, structure in builtin_scheme("kambin").table.items() if structure is not None}
-    labels = paint_labels(
-        [(ids[structure], shape) for structure, shape in patient.shapes.items()],
-        grid,
-        progress=_told(progress, "painting labels", 0.0, 0.25),
-    )
+    labels = patient.labels(grid, ids, progress=_told(progress, "painting labels", 0.0, 0.25))
     write_nifti(Scan(grid, labels, None, {"scheme": "kambin"}), folder / LABELS)
     scan = simulate(patient.pieces, order.scanner, grid, seed=order.seed + index, progress=_told(progress, "scanning", 0.25, 0.7))
     write_nifti(scan, folder / SCAN)

@@ -1,0 +1,186 @@
+"""What the truth is computed from: the exact shapes, and where to begin to look.
+
+A true value depends on the shapes alone. The frames and points kept here are first guesses from the column; all but a vertebra's
+*anterior*, which is its plane of symmetry's, and the axes of its pedicles, near which the narrowest section is looked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from kambin.anatomy.structures import Kind, Level, Side, Structure, segment_name
+from kambin.geometry import FloatArray, Frame
+from kambin.phantom.column import Column
+from kambin.phantom.field import Box, Common, Field, Placed, RoundedBox
+from kambin.phantom.morphometry import LUMBAR, S1_DEPTH_MM, SEGMENTS
+from kambin.phantom.patient import Patient
+from kambin.phantom.truth.quick import Quick
+from kambin.phantom.truth.value import Unknown
+from kambin.phantom.vertebra import Body, Landmarks, vertebral_pieces
+
+
+@dataclass(frozen=True, eq=False)
+class Bone:
+    """One vertebra, or the sacrum.
+
+    Parameters
+    ----------
+    level
+        S1 for the sacrum.
+    shape
+        The whole bone.
+    body
+        The body alone.
+    frame
+        About the middle of the body (for S1 of the endplate); its mid-sagittal plane is the bone's plane of symmetry.
+    half_height_mm
+        From the origin to an endplate.
+    wall_mm
+        Anterior coordinate of the posterior wall.
+    isthmus_mm
+        A point within each pedicle, RAS.
+    inwards_deg
+        How far the pedicles converge.
+    """
+
+    level: Level
+    shape: Field
+    body: Field
+    frame: Frame
+    half_height_mm: float
+    wall_mm: float
+    isthmus_mm: Mapping[Side, FloatArray] = field(default_factory=dict)
+    inwards_deg: float = 0.0
+
+
+@dataclass(frozen=True, eq=False)
+class Space:
+    """A disc space with what bounds it.
+
+    Parameters
+    ----------
+    name
+        "L4/L5".
+    upper, lower
+        The bones; None where the patient has none.
+    disc
+        None where the patient has none.
+    frame
+        First guess of the segment's frame.
+    superior, inferior
+        Superior articular processes of the lower, and inferior ones of the upper bone, by side.
+    """
+
+    name: str
+    upper: Bone | None
+    lower: Bone | None
+    disc: Field | None
+    frame: Frame
+    superior: Mapping[Side, Field] = field(default_factory=dict)
+    inferior: Mapping[Side, Field] = field(default_factory=dict)
+
+    def whole(self) -> tuple[Bone, Field, Bone]:
+        """Both bones and the disc.
+
+        Raises
+        ------
+        Unknown
+            When one is missing.
+        """
+        upper, lower = self.name.split("/")
+        for thing, words in ((self.upper, upper), (self.disc, f"{self.name} disc"), (self.lower, "sacrum" if lower == "S1" else lower)):
+            if thing is None:
+                raise Unknown(f"this patient has no {words}")
+        assert self.upper is not None
+        assert self.disc is not None
+        assert self.lower is not None
+        return self.upper, self.disc, self.lower
+
+
+@dataclass(frozen=True, eq=False)
+class Anatomy:
+    """All shapes of a patient, ordered for the truth."""
+
+    shapes: Mapping[Structure, Field]
+    bones: Mapping[Level, Bone]
+    spaces: tuple[Space, ...]
+
+    def shape(self, kind: Kind, level: Level | None = None, side: Side | None = None) -> Field:
+        """One structure's shape.
+
+        Raises
+        ------
+        Unknown
+            When the patient has none.
+        """
+        structure = Structure(kind, level, side)
+        if structure not in self.shapes:
+            raise Unknown(f"this patient has no {structure.label}")
+        return self.shapes[structure]
+
+
+def anatomy_of(patient: Patient) -> Anatomy:
+    """A digital patient as the truth sees it."""
+    column, shapes = patient.column, patient.shapes
+    bones = {level: bone for level in (*LUMBAR, Level.S1) if (bone := _bone(patient, level)) is not None}
+    spaces = []
+    for index, (upper, lower) in enumerate(zip(LUMBAR, (*LUMBAR[1:], Level.S1), strict=True)):
+        place = column.segments[SEGMENTS[index]]
+        spaces.append(
+            Space(
+                segment_name(upper, lower),
+                bones.get(upper),
+                bones.get(lower),
+                shapes.get(Structure(Kind.DISC, upper)),
+                place.frame,
+                _processes(patient, lower, index, bones, superior=True),
+                _processes(patient, upper, index, bones, superior=False),
+            )
+        )
+    return Anatomy(shapes, bones, tuple(spaces))
+
+
+def _bone(patient: Patient, level: Level) -> Bone | None:
+    column = patient.column
+    if level is Level.S1:
+        shape = patient.shapes.get(Structure(Kind.SACRUM))
+        return None if shape is None else Bone(level, Quick(shape), Quick(shape), column.sacrum, 0.0, -0.5 * S1_DEPTH_MM * column.scale)
+    shape = patient.shapes.get(Structure(Kind.VERTEBRA, level))
+    if shape is None:
+        return None
+    place = column.vertebrae[level]
+    marks = Landmarks(place)
+    isthmus = {side: marks.at(marks.pedicle_x_mm(side), 0.5 * place.size.pedicle_length_mm, marks.pedicle_z_mm) for side in Side}
+    body = Placed(Body(place), place.frame)
+    return Bone(level, Quick(shape), body, place.frame, 0.5 * place.height_mm, place.wall_mm, isthmus, place.size.pedicle_angle_deg)
+
+
+def _processes(patient: Patient, level: Level, index: int, bones: Mapping[Level, Bone], *, superior: bool) -> dict[Side, Field]:
+    """The articular processes of one bone at one segment: its own pieces, as far as they are bone in the end."""
+    bone = bones.get(level)
+    if bone is None:
+        return {}
+    column = patient.column
+    if level is Level.S1:
+        return {side: Common((bone.shape, _beside_joint(column, SEGMENTS[index], side))) for side in Side}
+    at = LUMBAR.index(level)
+    segments = [column.segments[name] for name in SEGMENTS]
+    thick = (patient.parameters.at("facet_hypertrophy", SEGMENTS[at - 1]) if at else 0.0, patient.parameters.at("facet_hypertrophy", SEGMENTS[at]))
+    pieces = vertebral_pieces(column.vertebrae[level], segments[at - 1] if at else None, segments[at], thick)
+    kind = Kind.SUPERIOR_ARTICULAR if superior else Kind.INFERIOR_ARTICULAR
+    return {side: Common((bone.shape, pieces[Structure(kind, level, side)])) for side in Side}
+
+
+def _beside_joint(column: Column, segment: str, side: Side) -> Field:
+    """The room of a superior articular process that has no piece of its own: before its joint."""
+    joint = column.segments[segment].joints[side]
+    size = joint.size
+    centre = joint.frame.world([0.0, -5.0, 0.0])
+    return RoundedBox(joint.frame.moved_to(centre), (0.5 * size.width_mm + 4.0, 5.0, 0.5 * size.height_mm + 4.0), 1.0)
+
+
+def middle_of(box: Box) -> FloatArray:
+    return np.asarray(0.5 * (box.low_mm + box.high_mm))

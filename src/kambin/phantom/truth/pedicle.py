@@ -1,0 +1,119 @@
+"""The true size of a pedicle: its smallest section, found by descent from many planes across its axis."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from kambin.anatomy.structures import Side
+from kambin.geometry import FloatArray, Frame
+from kambin.phantom.truth.endplates import Posed
+from kambin.phantom.truth.plane import Flat, centroid, curves, extent, finely, holds, signed_area
+from kambin.phantom.truth.value import Unknown
+
+_HALF_WINDOW_MM = 20.0
+_ALONG_MM, _TURNS_DEG, _RISES_DEG = (-2.0, 0.5, 3.0), (-15.0, 0.0, 15.0), (-10.0, 0.0, 10.0)
+"""Where the descent begins: before the isthmus, and turned and tilted against a plane across the pedicle's axis."""
+_MOST_TURNED_DEG = 30.0
+_HUGE = 1e6
+
+
+@dataclass(frozen=True, eq=False)
+class Neck:
+    """The smallest section of one pedicle.
+
+    Parameters
+    ----------
+    outline_mm
+        RAS, shape (n, 3).
+    centre_mm
+        Its centroid, RAS.
+    area_mm2, width_mm, height_mm
+        Of the section.
+    """
+
+    outline_mm: FloatArray
+    centre_mm: FloatArray
+    area_mm2: float
+    width_mm: float
+    height_mm: float
+
+    def reach(self, frame: Frame, side: Side) -> tuple[float, float]:
+        """Distances of its medial and its lateral border from a frame's mid-sagittal plane."""
+        out = side.sign * frame.local(self.outline_mm)[:, 0]
+        return float(out.min()), float(out.max())
+
+
+def pedicle_neck(posed: Posed, side: Side, step: float) -> Neck:
+    """The neck of one pedicle.
+
+    Raises
+    ------
+    Unknown
+        When the bone has no pedicle there, or no section of it stands alone.
+    """
+    from scipy.optimize import minimize
+
+    if side not in posed.bone.isthmus_mm:
+        raise Unknown(f"{posed.bone.level} has no {side} pedicle")
+    search = _Search(posed, side)
+    starts = [(a, t, r) for a in _ALONG_MM for t in _TURNS_DEG for r in _RISES_DEG]
+    best = sorted(starts, key=lambda cut: search.area(cut, 1.0))[:2]
+    ends = []
+    for start in best:
+        simplex = np.array([start, *(np.array(start) + move for move in np.diag([1.0, 6.0, 6.0]))])
+        options = {"initial_simplex": simplex, "xatol": 0.02, "fatol": 0.02, "maxfev": 70}
+        ends.append(minimize(lambda cut: search.area(tuple(cut), step), start, method="Nelder-Mead", options=options))
+    found = min(ends, key=lambda end: float(end.fun))
+    if found.fun >= _HUGE:
+        raise Unknown(f"the {side} pedicle of {posed.bone.level} has no section of its own")
+    return search.neck(tuple(found.x), 0.5 * step)
+
+
+class _Search:
+    """Sections of one pedicle by planes given as (mm before the isthmus, degrees turned, degrees tilted)."""
+
+    def __init__(self, posed: Posed, side: Side) -> None:
+        self.posed, self.side = posed, side
+        self.pivot = posed.bone.isthmus_mm[side]
+        frame, turn = posed.frame, np.radians(posed.bone.inwards_deg)
+        self.ahead = np.cos(turn) * frame.anterior - side.sign * np.sin(turn) * frame.right
+
+    def plane(self, cut: tuple[float, ...]) -> Flat:
+        """Its first axis points away from the midline, its second one up."""
+        frame, (along, turn, rise) = self.posed.frame, cut
+        out = self.side.sign * np.cross(self.ahead, frame.cranial)
+        normal = self.ahead - np.tan(np.radians(turn)) * out + np.tan(np.radians(rise)) * frame.cranial
+        normal = normal / np.linalg.norm(normal)
+        up = frame.cranial - (frame.cranial @ normal) * normal
+        up = up / np.linalg.norm(up)
+        return Flat(self.pivot + along * normal, self.side.sign * np.cross(normal, up), up)
+
+    def outline(self, cut: tuple[float, ...], step: float) -> FloatArray | None:
+        """The section's outline in its plane; None where it is not the pedicle's own."""
+        if abs(cut[0]) > 6.0 or abs(cut[1]) > 40.0 or abs(cut[2]) > 25.0:
+            return None
+        plane = self.plane(cut)
+        window = (-_HALF_WINDOW_MM, _HALF_WINDOW_MM)
+        level = plane.level(self.posed.bone.shape)
+        for loop in curves(finely(level, window, window, step, 1.6)):
+            if holds(loop, (0.0, 0.0)):
+                medial = float((self.side.sign * self.posed.frame.local(plane.world(loop))[:, 0]).min())
+                return loop if medial > 2.0 else None
+        return None
+
+    def area(self, cut: tuple[float, ...], step: float) -> float:
+        loop = self.outline(cut, step)
+        return _HUGE if loop is None else abs(signed_area(loop))
+
+    def neck(self, cut: tuple[float, ...], step: float) -> Neck:
+        loop, plane = self.outline(cut, step), self.plane(cut)
+        if loop is None:
+            raise Unknown(f"the {self.side} pedicle of {self.posed.bone.level} has no section of its own")
+        frame = self.posed.frame
+        right = np.array([plane.first @ frame.right, plane.second @ frame.right])
+        turn = np.arctan2(right[1], right[0]) + np.radians(np.arange(-_MOST_TURNED_DEG, _MOST_TURNED_DEG + 0.1, 0.5))
+        width = min(extent(loop, (np.cos(angle), np.sin(angle))) for angle in turn)
+        height = extent(plane.world(loop), frame.cranial)
+        return Neck(plane.world(loop), plane.world(centroid(loop)), abs(signed_area(loop)), width, height)
