@@ -192,7 +192,7 @@ def test_ghosts_stand_to_both_sides_along_phase() -> None:
 
 
 def test_same_seed_same_bytes_on_any_number_of_threads(monkeypatch: pytest.MonkeyPatch) -> None:
-    pieces, grid = toy(), grid_about((0, 0, 0), (24, 60, 60), (2.0, 1.5, 1.5), (8, 5, 3))
+    pieces, grid = toy(), grid_about((0, 0, 0), (10, 30, 30), (3.0, 2.5, 2.5), (8, 5, 3))
     for name in ("t2-space", "t1-sag", "ct-thin", "random"):
         first = simulate(pieces, name, grid, seed=7).values
         monkeypatch.setattr(os, "cpu_count", lambda: 1)
@@ -255,8 +255,16 @@ def test_spine_coil_hears_the_back_best_and_normalisation_evens_it() -> None:
     np.testing.assert_allclose(lines[1][inside], 1000, rtol=0.02)
 
 
+def test_saturation_band_takes_its_share_in_front() -> None:
+    pieces = [Piece(RoundedBox(Frame(np.zeros(3), np.eye(3)), (30, 60, 30), 1.0), (Layer(Tissue.CSF),))]
+    scanner = ideal(saturated=0.7, saturation_depth_mm=50.0)
+    line = simulate(pieces, scanner, grid_about((0, 0, 0), (16, 140, 16), (1, 1, 1))).values[8, :, 8].astype(float)
+    np.testing.assert_allclose(line[20:55], 1000, atol=3)
+    np.testing.assert_allclose(line[80:115], 300, atol=3)
+
+
 def test_random_contrast_ignores_physics_but_follows_the_seed() -> None:
-    grid, pieces = grid_about((0, 0, 0), (40, 64, 64), (2, 2, 2)), toy()
+    grid, pieces = grid_about((0, 10, 0), (16, 26, 26), (5, 5, 5)), toy()
     fat_over_csf = []
     for seed in range(8):
         scan = simulate(pieces, "random", grid, seed=seed)

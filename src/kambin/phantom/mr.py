@@ -58,6 +58,10 @@ class MrScanner:
         Depth, from the patient's rearmost point, at which the spine coil hears half as much as at the surface.
     normalised
         How much of that is corrected afterwards, 0 to 1; noise deep in the body grows with it.
+    saturated
+        Share of the signal that a saturation band in front takes away, so that the moving belly disturbs less.
+    saturation_depth_mm
+        How far in front of the patient's rearmost point that band begins.
     shading
         Size of a smooth unevenness that no correction takes away, 0 to 1.
     breathing, pulsation
@@ -92,8 +96,10 @@ class MrScanner:
     finer: tuple[int, int] = (1, 1)
     apodised: float = 0.3
     snr: float = 70.0
-    coil_depth_mm: float = 110.0
-    normalised: float = 0.5
+    coil_depth_mm: float = 105.0
+    normalised: float = 0.45
+    saturated: float = 0.0
+    saturation_depth_mm: float = 195.0
     shading: float = 0.1
     breathing: float = 0.04
     pulsation: float = 0.02
@@ -105,11 +111,11 @@ class MrScanner:
 
     def __post_init__(self) -> None:
         problems = []
-        for name in ("tr_ms", "te_ms", "contrast_te_ms", "thickness", "bandwidth_hz", "snr", "coil_depth_mm"):
+        for name in ("tr_ms", "te_ms", "contrast_te_ms", "thickness", "bandwidth_hz", "snr", "coil_depth_mm", "saturation_depth_mm"):
             value = getattr(self, name)
             if not (math.isfinite(value) and value > 0):
                 problems.append(f"expected {name} above 0, found {value}")
-        for name in ("shading", "breathing", "pulsation", "arterial_flow", "venous_flow", "apodised", "normalised"):
+        for name in ("saturated", "shading", "breathing", "pulsation", "arterial_flow", "venous_flow", "apodised", "normalised"):
             if not 0 <= getattr(self, name) <= 1:
                 problems.append(f"expected {name} from 0 to 1, found {getattr(self, name)}")
         if self.field_t not in (1.5, 3.0):

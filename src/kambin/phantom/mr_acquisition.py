@@ -26,6 +26,7 @@ _MARGIN = 8  # voxels painted around each slice, so that the edges of the pictur
 _NOISE, _COIL, _MOTION = 21, 22, 23
 _REFERENCE_DEPTH_MM = 60.0
 _STILL_DEPTH_MM, _MOVING_DEPTH_MM = 110.0, 220.0
+_BAND_EDGE_MM = 15.0
 
 
 @dataclass(frozen=True)
@@ -190,7 +191,7 @@ class Acquisition:
         def detect(index: int) -> None:
             hears = self._coil(index)
             noise = self._noise(index)
-            plane = np.hypot(_take(picture, index, across) * hears + noise.real, noise.imag)
+            plane = np.hypot(_take(picture, index, across) * (hears * self._unsaturated(index)) + noise.real, noise.imag)
             if self.scanner.normalised > 0:
                 plane /= np.power(hears, self.scanner.normalised)
             _take(result, index, across)[...] = np.clip(np.rint(plane), 0, np.iinfo(np.int16).max)
@@ -214,16 +215,28 @@ class Acquisition:
 
     def _coil(self, index: int) -> FloatArray:
         """What the coil hears of each voxel of a slice; one, 60 mm deep, apart from the shading."""
-        across = self.axes.across
-        start, stop = [0, 0, 0], list(self.grid.shape)
-        start[across], stop[across] = index, index + 1
-        ratio = self._depth_mm(_triple(start), _triple(stop)) / self.scanner.coil_depth_mm
+        start, stop = self._ends(index)
+        ratio = self._depth_mm(start, stop) / self.scanner.coil_depth_mm
         reference = _REFERENCE_DEPTH_MM / self.scanner.coil_depth_mm
         hears = (1.0 + reference * reference) / (1.0 + ratio * ratio)
         for axis, curve in enumerate(self._shading):
             part = curve[start[axis] : stop[axis]]
             hears = hears * part.reshape([-1 if a == axis else 1 for a in range(3)])
-        return np.asarray(np.take(hears, 0, axis=across))
+        return np.asarray(np.take(hears, 0, axis=self.axes.across))
+
+    def _unsaturated(self, index: int) -> FloatArray | float:
+        """What the saturation band leaves of a slice."""
+        if self.scanner.saturated <= 0:
+            return 1.0
+        depth = np.take(self._depth_mm(*self._ends(index)), 0, axis=self.axes.across)
+        inside = np.clip((depth - self.scanner.saturation_depth_mm) / _BAND_EDGE_MM, 0.0, 1.0)
+        return np.asarray(1.0 - self.scanner.saturated * inside)
+
+    def _ends(self, index: int) -> tuple[tuple[int, int, int], tuple[int, int, int]]:
+        """Start and stop of one slice."""
+        start, stop = [0, 0, 0], list(self.grid.shape)
+        start[self.axes.across], stop[self.axes.across] = index, index + 1
+        return _triple(start), _triple(stop)
 
     @cached_property
     def _shading(self) -> list[FloatArray]:

@@ -65,9 +65,13 @@ MR: Mapping[Tissue, MrTissue] = MappingProxyType(
         Tissue.AIR: MrTissue(0.0, (1000.0, 1000.0), 1.0),
         Tissue.SKIN: MrTissue(0.60, (600.0, 750.0), 28.0),  # R
         Tissue.FAT: MrTissue(0.90, (800.0, 900.0), 40.0, fat=0.93),  # proton density R; the water in its septa D
-        Tissue.MUSCLE: MrTissue(0.80, (930.0, 1100.0), 38.0, fat=0.03),  # between de Bazelaire V (898, 29 at 3 T) and Stanisz R (1412, 50)
+        Tissue.MUSCLE: MrTissue(
+            0.80, (930.0, 1100.0), 42.0, fat=0.03
+        ),  # T2 43 (5) of erector spinae V; T1 from de Bazelaire V (898) to Stanisz R (1412)
         Tissue.CORTICAL_BONE: MrTissue(0.15, (250.0, 280.0), 0.4),  # R
-        Tissue.MARROW: MrTissue(0.65, (830.0, 960.0), 42.0, fat=0.36),  # mixture fits de Bazelaire V (586, 49); fat share Baum V
+        Tissue.MARROW: MrTissue(
+            0.70, (830.0, 960.0), 42.0, fat=0.42
+        ),  # mixture fits de Bazelaire V (586, 49); fat Baum V (.30 at 30), .45 to .55 at 65 R
         Tissue.CARTILAGE: MrTissue(0.70, (1024.0, 1168.0), 30.0),  # Stanisz R
         Tissue.ANNULUS: MrTissue(0.55, (700.0, 820.0), 38.0),  # Drake-Pérez V desiccated disc; T2 by Pfirrmann grade V
         Tissue.NUCLEUS: MrTissue(0.82, (1150.0, 1350.0), 105.0),  # Drake-Pérez V (.79, 1165, 102): whole normal disc
