@@ -14,7 +14,7 @@ import numpy as np
 from kambin.anatomy.structures import Kind, Level, Side, Structure, segment_name
 from kambin.geometry import FloatArray, Frame
 from kambin.phantom.column import Column
-from kambin.phantom.field import Box, Common, Field, Placed, RoundedBox
+from kambin.phantom.field import Common, Field, Placed, RoundedBox
 from kambin.phantom.morphometry import LUMBAR, S1_DEPTH_MM, SEGMENTS
 from kambin.phantom.patient import Patient
 from kambin.phantom.truth.quick import Quick
@@ -70,8 +70,8 @@ class Space:
         None where the patient has none.
     frame
         First guess of the segment's frame.
-    superior, inferior
-        Superior articular processes of the lower, and inferior ones of the upper bone, by side.
+    superior, inferior, pedicle
+        Superior articular processes of the lower, and inferior ones and pedicles of the upper bone, by side.
     """
 
     name: str
@@ -81,6 +81,7 @@ class Space:
     frame: Frame
     superior: Mapping[Side, Field] = field(default_factory=dict)
     inferior: Mapping[Side, Field] = field(default_factory=dict)
+    pedicle: Mapping[Side, Field] = field(default_factory=dict)
 
     def whole(self) -> tuple[Bone, Field, Bone]:
         """Both bones and the disc.
@@ -136,8 +137,9 @@ def anatomy_of(patient: Patient) -> Anatomy:
                 bones.get(lower),
                 shapes.get(Structure(Kind.DISC, upper)),
                 place.frame,
-                _processes(patient, lower, index, bones, superior=True),
-                _processes(patient, upper, index, bones, superior=False),
+                _parts(patient, lower, Kind.SUPERIOR_ARTICULAR, bones),
+                _parts(patient, upper, Kind.INFERIOR_ARTICULAR, bones),
+                _parts(patient, upper, Kind.PEDICLE, bones),
             )
         )
     return Anatomy(shapes, bones, tuple(spaces))
@@ -158,20 +160,19 @@ def _bone(patient: Patient, level: Level) -> Bone | None:
     return Bone(level, Quick(shape), body, place.frame, 0.5 * place.height_mm, place.wall_mm, isthmus, place.size.pedicle_angle_deg)
 
 
-def _processes(patient: Patient, level: Level, index: int, bones: Mapping[Level, Bone], *, superior: bool) -> dict[Side, Field]:
-    """The articular processes of one bone at one segment: its own pieces, as far as they are bone in the end."""
-    bone = bones.get(level)
+def _parts(patient: Patient, level: Level, kind: Kind, bones: Mapping[Level, Bone]) -> dict[Side, Field]:
+    """A paired part of one bone: its own pieces, as far as they are bone in the end."""
+    bone, column = bones.get(level), patient.column
     if bone is None:
         return {}
-    column = patient.column
     if level is Level.S1:
-        return {side: Common((bone.shape, _beside_joint(column, SEGMENTS[index], side))) for side in Side}
+        return {side: Common((bone.shape, _beside_joint(column, SEGMENTS[-1], side))) for side in Side}
     at = LUMBAR.index(level)
     segments = [column.segments[name] for name in SEGMENTS]
-    thick = (patient.parameters.at("facet_hypertrophy", SEGMENTS[at - 1]) if at else 0.0, patient.parameters.at("facet_hypertrophy", SEGMENTS[at]))
-    pieces = vertebral_pieces(column.vertebrae[level], segments[at - 1] if at else None, segments[at], thick)
-    kind = Kind.SUPERIOR_ARTICULAR if superior else Kind.INFERIOR_ARTICULAR
-    return {side: Common((bone.shape, pieces[Structure(kind, level, side)])) for side in Side}
+    thick = [patient.parameters.at("facet_hypertrophy", name) for name in SEGMENTS]
+    above = (segments[at - 1], thick[at - 1]) if at else (None, 0.0)
+    pieces = vertebral_pieces(column.vertebrae[level], above[0], segments[at], (above[1], thick[at]))
+    return {side: Common((bone.shape, piece)) for side in Side if (piece := pieces.get(Structure(kind, level, side))) is not None}
 
 
 def _beside_joint(column: Column, segment: str, side: Side) -> Field:
@@ -180,7 +181,3 @@ def _beside_joint(column: Column, segment: str, side: Side) -> Field:
     size = joint.size
     centre = joint.frame.world([0.0, -5.0, 0.0])
     return RoundedBox(joint.frame.moved_to(centre), (0.5 * size.width_mm + 4.0, 5.0, 0.5 * size.height_mm + 4.0), 1.0)
-
-
-def middle_of(box: Box) -> FloatArray:
-    return np.asarray(0.5 * (box.low_mm + box.high_mm))

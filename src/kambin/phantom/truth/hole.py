@@ -15,7 +15,7 @@ from kambin.geometry import FloatArray
 from kambin.phantom.truth.plane import Sheet, curves, holds, signed_area
 from kambin.phantom.truth.value import Unknown
 
-_SLIT_MM = 1.2
+SLIT_MM = 1.2
 _WIDEST_BRIDGE_MM = 14.0
 _MOST_BRIDGES = 6
 _ALIKE = 1.03
@@ -42,7 +42,7 @@ class Hole:
     bridges: tuple[FloatArray, ...]
 
 
-def hole_about(sheet: Sheet, zone: BoolArray) -> Hole:
+def hole_about(sheet: Sheet, zone: BoolArray, slit_mm: float = SLIT_MM) -> Hole:
     """The hole whose widest place lies in a zone.
 
     Parameters
@@ -51,6 +51,8 @@ def hole_about(sheet: Sheet, zone: BoolArray) -> Hole:
         Positive where one can see through.
     zone
         Of the sheet's shape.
+    slit_mm
+        What is narrower does not belong to the hole.
 
     Raises
     ------
@@ -62,12 +64,12 @@ def hole_about(sheet: Sheet, zone: BoolArray) -> Hole:
     for _ in range(_MOST_BRIDGES + 1):
         depth = _depth(sheet, rim, bridges)
         seed = np.unravel_index(int(np.where(zone, depth, -1.0).argmax()), depth.shape)
-        if depth[seed] < 0.5 * _SLIT_MM or not zone[seed]:
+        if depth[seed] < 0.5 * slit_mm or not zone[seed]:
             raise Unknown("there is no free space where the hole should be")
         place = (int(seed[0]), int(seed[1]))
-        if not _reaches_out(depth > 0.5 * _SLIT_MM, place):
-            return _bounded(sheet, depth, place, tuple(bridges))
-        bridges.append(_shortest_bridge(sheet, rim, depth, place))
+        if not _reaches_out(depth > 0.5 * slit_mm, place):
+            return _bounded(sheet, depth, place, tuple(bridges), slit_mm)
+        bridges.append(_shortest_bridge(sheet, rim, depth, place, slit_mm))
     raise Unknown(f"the rim is open in more than {_MOST_BRIDGES} places")
 
 
@@ -103,11 +105,11 @@ def _reaches_out(region: BoolArray, seed: tuple[int, int]) -> bool:
     return bool((_piece(region, seed) & _border(region.shape)).any())
 
 
-def _shortest_bridge(sheet: Sheet, rim: FloatArray, depth: FloatArray, seed: tuple[int, int]) -> FloatArray:
+def _shortest_bridge(sheet: Sheet, rim: FloatArray, depth: FloatArray, seed: tuple[int, int], slit_mm: float) -> FloatArray:
     """The shortest line across the neck of the widest way out, from rim to rim."""
     from scipy.ndimage import distance_transform_edt, label
 
-    low, high = 0.5 * _SLIT_MM, float(depth[seed])
+    low, high = 0.5 * slit_mm, float(depth[seed])
     while high - low > sheet.step_mm / 8:
         middle = 0.5 * (low + high)
         low, high = (middle, high) if _reaches_out(depth > middle, seed) else (low, middle)
@@ -160,13 +162,13 @@ def _to_segment(points: FloatArray, segment: FloatArray) -> FloatArray:
     return np.asarray(np.linalg.norm(points - segment[0] - place[..., None] * along, axis=-1))
 
 
-def _bounded(sheet: Sheet, depth: FloatArray, seed: tuple[int, int], bridges: tuple[FloatArray, ...]) -> Hole:
+def _bounded(sheet: Sheet, depth: FloatArray, seed: tuple[int, int], bridges: tuple[FloatArray, ...], slit_mm: float) -> Hole:
     """Outline and area of the closed region around a seed."""
     from scipy.ndimage import distance_transform_edt
 
     step = sheet.step_mm
-    core = _piece(depth > 0.5 * _SLIT_MM, seed)
-    region = (sheet.level > 0) & (distance_transform_edt(~core, sampling=step) <= 0.5 * _SLIT_MM + step)
+    core = _piece(depth > 0.5 * slit_mm, seed)
+    region = (sheet.level > 0) & (distance_transform_edt(~core, sampling=step) <= 0.5 * slit_mm + step)
     # Bridges are straight edges: on the hole's side the distance to them, on the other side its negative.
     level = np.where(region, sheet.level, np.where(sheet.level > 0, -0.5 * step, sheet.level))
     points = sheet.points()

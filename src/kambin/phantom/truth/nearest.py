@@ -1,0 +1,95 @@
+"""The shortest distance between exact shapes: points brought on to both surfaces, the nearest pair looked at ever more closely."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from kambin.geometry import FloatArray
+from kambin.phantom.field import Box, Field
+from kambin.phantom.truth.value import Unknown
+
+_FIRST_MM = 1.0
+_DIFFERENCE_MM = 1e-3
+
+
+def on_surface(shape: Field, points: FloatArray, tolerance: float = 1e-4) -> FloatArray:
+    """Points of shape (n, 3) brought on to a surface along its gradient; those that do not arrive are left out."""
+    here = np.ascontiguousarray(points.T)
+    for _ in range(4):
+        level = np.asarray(shape(here))
+        gradient = np.stack([(np.asarray(shape(_shifted(here, k))) - level) / _DIFFERENCE_MM for k in range(3)])
+        steep = np.maximum(np.square(gradient).sum(axis=0), 0.05)
+        here = here - gradient * np.clip(level / steep, -2.0, 2.0)
+    return np.asarray(here.T[np.abs(np.asarray(shape(here))) < tolerance])
+
+
+def _shifted(points: FloatArray, axis: int) -> FloatArray:
+    moved = points.copy()
+    moved[axis] += _DIFFERENCE_MM
+    return moved
+
+
+def surface_points(shape: Field, box: Box, step: float) -> FloatArray:
+    """Points on a surface within a box, about a step apart, shape (n, 3)."""
+    axes = [np.arange(a, b + step, step) for a, b in zip(box.low_mm, box.high_mm, strict=True)]
+    points = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)
+    level = np.asarray(shape(np.ascontiguousarray(points.T)))
+    return on_surface(shape, points[np.abs(level) < shape.slope * step])
+
+
+def distance(one: Field, other: Field, step: float) -> tuple[float, FloatArray, FloatArray]:
+    """The shortest distance between two shapes and the points where it lies; 0 where they overlap.
+
+    Parameters
+    ----------
+    step
+        The last spacing of points on the surfaces.
+
+    Raises
+    ------
+    Unknown
+        When a shape has no surface.
+    """
+    low = np.maximum(one.box.low_mm, other.box.low_mm)
+    high = np.minimum(one.box.high_mm, other.box.high_mm)
+    far = max(float((low - high).max()), 0.0) + 14.0
+    clouds = [surface_points(shape, _towards(shape.box, beside.box, far), _FIRST_MM) for shape, beside in ((one, other), (other, one))]
+    for cloud, beside in ((clouds[0], other), (clouds[1], one)):
+        if not len(cloud):
+            raise Unknown("a shape has no surface to measure from")
+        if (np.asarray(beside(np.ascontiguousarray(cloud.T))) < 0).any():
+            return 0.0, cloud[0], cloud[0]
+    return _closing_in((one, other), clouds, step)
+
+
+def from_point(point: FloatArray, shape: Field, step: float) -> tuple[float, FloatArray]:
+    """The shortest distance from a point to a surface, and where it is met."""
+    cloud = surface_points(shape, shape.box, _FIRST_MM)
+    if not len(cloud):
+        raise Unknown("a shape has no surface to measure to")
+    pitch = _FIRST_MM
+    while pitch > step:
+        best = cloud[int(np.linalg.norm(cloud - point, axis=1).argmin())]
+        pitch *= 0.4
+        cloud = np.vstack([best[None], surface_points(shape, Box.around(best, 3.5 * pitch), pitch)])
+    lengths = np.linalg.norm(cloud - point, axis=1)
+    return float(lengths.min()), cloud[int(lengths.argmin())]
+
+
+def _closing_in(shapes: tuple[Field, Field], clouds: list[FloatArray], step: float) -> tuple[float, FloatArray, FloatArray]:
+    from scipy.spatial import cKDTree
+
+    pitch = _FIRST_MM
+    while True:
+        lengths, index = cKDTree(clouds[1]).query(clouds[0])
+        first = int(lengths.argmin())
+        pair = clouds[0][first], clouds[1][index[first]]
+        if pitch <= step:
+            return float(lengths[first]), *pair
+        pitch *= 0.4
+        clouds = [np.vstack([p[None], surface_points(s, Box.around(p, 3.5 * pitch), pitch)]) for s, p in zip(shapes, pair, strict=True)]
+
+
+def _towards(box: Box, other: Box, far: float) -> Box:
+    """The part of a box that lies near another one."""
+    return box.common(other.grown(far))

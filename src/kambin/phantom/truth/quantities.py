@@ -1,0 +1,77 @@
+"""The quantities that a digital patient has true values of; keys and symbols are those of the measures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from kambin.phantom.truth.value import Quantity
+
+_TABLE = (
+    ("foraminal_area", "FA", "foraminal area", "mm²", "Area of the hole in the lateral silhouette of one half of the segment, between the "
+     "mid-sagittal plane and the lateral border of the upper pedicle; an open rim is closed by the shortest bridge."),
+    ("foraminal_height", "FH", "foraminal height", "mm", "Extent of that hole along the segment's cranial axis."),
+    ("foraminal_width", "FW", "foraminal width", "mm", "Shortest distance from the postero-inferior corner of the upper body, the point of "
+     "its side view furthest backwards and downwards alike, to the posterior half of the hole's rim."),
+    ("narrowest_foraminal_section", "FA₃", "narrowest foraminal section", "mm²", "Smallest cross-section of the free foraminal passage "
+     "parallel to the mid-sagittal plane, between the medial and the lateral border of the upper pedicle; bridged as the hole."),
+    ("disc_height_anterior", "DHa", "anterior disc height", "mm", "Distance between the endplates along the segment's cranial axis in the "
+     "mid-sagittal plane, a tenth of their common depth behind the anterior edge."),
+    ("disc_height_middle", "DHm", "middle disc height", "mm", "The same at the middle of their common depth."),
+    ("disc_height_posterior", "DHp", "posterior disc height", "mm", "The same a tenth of their common depth before the posterior edge."),
+    ("disc_wedge_angle", "DW", "disc wedge angle", "°", "Angle between the planes of the two endplates over their common footprint, without "
+     "two millimetres of rim, in the sagittal plane; positive when the disc is higher in front."),
+    ("slip_mm", "SL", "slip", "mm", "Offset of the posterior corners (posterior wall line, endplate line) of the facing endplates along the "
+     "lower endplate in the mid-sagittal plane; positive when the upper vertebra lies forward."),
+    ("slip_percent", "SL%", "slip of endplate depth", "%", "Slip as a fraction of the depth of the lower bone's upper endplate."),
+    ("segment_angle", "SA", "segment angle", "°", "Angle between the upper endplates of the two bones in the mean sagittal plane."),
+    ("canal_area", "CA", "canal area in the disc mid-plane", "mm²", "Area of the dural sac in the disc mid-plane."),
+    ("canal_ap_diameter", "CD", "canal antero-posterior diameter in the disc mid-plane", "mm", "Its longest chord along *anterior* there."),
+    ("iliac_crest_height", "ICH", "iliac crest height over the disc", "mm", "Signed distance from the disc mid-plane to the hip bone's most "
+     "cranial point along the column; positive above the disc."),
+    ("oblique_corridor", "OC", "oblique corridor", "mm", "Shortest distance in the disc mid-plane from the left psoas to the aorta, or to "
+     "the left common iliac artery where the aorta has divided."),
+    ("aorta_diameter", "DAA", "aortic diameter", "mm", "Largest diameter of the aorta's section in the disc mid-plane."),
+    ("cava_diameter", "DIVC", "vena cava diameter", "mm", "Largest diameter of the vena cava's section in the disc mid-plane."),
+    ("psoas_to_cava", "PI", "right psoas to vena cava", "mm", "Shortest distance between them in the disc mid-plane."),
+    ("body_height_anterior", "VHa", "anterior body height", "mm", "Distance between the endplates along the vertebra's cranial axis in its "
+     "mid-sagittal plane, a tenth of their common depth behind the anterior edge."),
+    ("body_height_middle", "VHm", "middle body height", "mm", "The same at the middle of their common depth."),
+    ("body_height_posterior", "VHp", "posterior body height", "mm", "The same a tenth of their common depth before the posterior edge."),
+    ("body_width", "VW", "body width", "mm", "Extent of the body along the vertebra's right axis at mid-height."),
+    ("body_depth", "VD", "body depth", "mm", "Extent of the bone's body along the vertebra's anterior axis through its middle."),
+    ("pedicle_width", "PW", "pedicle width", "mm", "Smallest caliper, within 30° of the vertebra's right axis, of the pedicle's smallest "
+     "section."),
+    ("pedicle_height", "PH", "pedicle height", "mm", "Extent along the vertebra's cranial axis of the pedicle's smallest section."),
+    ("canal_area_pedicle", "CAₚ", "canal area at pedicle height", "mm²", "Area of the dural sac in the plane across the vertebra at the "
+     "height of its pedicles."),
+    ("canal_ap_diameter_pedicle", "CDₚ", "canal antero-posterior diameter at pedicle height", "mm", "Its longest chord along *anterior*."),
+    ("lordosis", "LL", "lumbar lordosis L1–S1", "°", "Angle between the upper endplates of L1 and S1 in the mean sagittal plane."),
+    ("sacral_slope", "SS", "sacral slope", "°", "Angle between the upper endplate of S1 and the axial plane, in the mean sagittal plane."),
+    ("facet_to_nerve", "Line A", "facet to nerve", "mm", "Shortest distance from point a to the exiting root; a is the more anterior "
+     "crossing of the outlines of the superior and the inferior articular process seen along the segment's right axis, midway between "
+     "where that line of sight touches the two."),
+    ("nerve_to_disc", "ND", "exiting root to disc", "mm", "Shortest distance from the exiting root to the disc."),
+    ("nerve_to_pedicle", "NP", "exiting root to pedicle", "mm", "Shortest distance from the exiting root to the pedicle that it passes "
+     "under."),
+    ("kambin_triangle", "KT", "Kambin triangle", "mm²", "In a view from 45° behind and beside: the right-angled triangle between the exiting "
+     "root, the line beside the superior articular process or the sac, and the upper rim of the lower vertebra."),
+    ("safe_triangle", "ST", "safe triangle", "mm²", "In the same view: between the lower edge of the upper pedicle, the lateral border of "
+     "the upper body and the outer border of the exiting root."),
+    ("interlaminar_width", "IWw", "interlaminar window width", "mm", "Extent along *right* of the gap between the two arches seen along the "
+     "segment's anterior axis; gaps narrower than three millimetres are joints."),
+    ("interlaminar_height", "IWh", "interlaminar window height", "mm", "Extent of the same gap along *cranial*."),
+    ("skin_behind", "SKp", "skin behind the disc", "mm", "From the disc space's posterior edge straight back to the skin."),
+    ("skin_beside", "SKl", "skin beside the disc", "mm", "From the disc's centroid straight sideways to the skin."),
+)  # fmt: skip
+
+QUANTITIES: Mapping[str, Quantity] = MappingProxyType({row[1]: Quantity(*row) for row in _TABLE})
+"""By symbol."""
+PAIRED = ("FA", "FH", "FW", "FA₃", "PW", "PH", "ICH")
+"""Those whose left minus right is a row too, as in the measures."""
+
+
+def difference_of(quantity: Quantity) -> Quantity:
+    """The quantity *left minus right*."""
+    definition = f"{quantity.name.capitalize()} on the left minus that on the right."
+    return Quantity(f"{quantity.key}_left_minus_right", f"Δ{quantity.symbol}", f"{quantity.name}, left minus right", quantity.unit, definition)
