@@ -143,7 +143,7 @@ TEXTURE_CT: Mapping[Tissue, Texture] = MappingProxyType(
         Tissue.FAT: Texture(speckle=0.04),
         Tissue.MUSCLE: Texture(speckle=0.03, streaks=0.45),
         Tissue.MARROW: Texture(speckle=0.28),  # trabeculae: 30 to 60 HU within a vertebra at 1 mm, R
-        Tissue.BOWEL_CONTENT: Texture(speckle=0.40),
+        Tissue.BOWEL_CONTENT: Texture(speckle=0.25),
         Tissue.LIVER: Texture(speckle=0.03),
     }
 )
