@@ -11,7 +11,6 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -23,10 +22,10 @@ from kambin.volume import Grid
 
 Float32Array = npt.NDArray[np.float32]
 _BLOCK_MM = 3.0
+_DIAGONALS = np.array([[1, 1, 1], [1, 1, -1], [1, -1, 1], [-1, 1, 1]], dtype=np.float64)
 _BATCH_POINTS = 1 << 16
 _SLAB_VOXELS = 1 << 20
 Progress = Callable[[float], None]
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,11 +78,13 @@ def paint_labels(shapes: Sequence[tuple[int, Field]], grid: Grid, *, progress: P
     result = np.zeros(grid.shape, dtype=np.uint16)
 
     def paint(start: int, stop: int) -> None:
-        slab, part = result[start:stop], _slab(grid, start, stop)
+        flat, part = result[start:stop].reshape(-1), _slab(grid, start, stop)
         for number, shape in shapes:
-            for place, level in _near_blocks(shape, part, 0.0, slab.__setitem__, np.uint16(number)):
-                view = slab[place]
-                view[level < 0] = number
+            for voxels, level in _near_surface(shape, part, 0.0):
+                if level is None:
+                    flat[voxels] = number
+                else:
+                    flat[voxels[level < 0]] = number
 
     _in_slabs(grid, paint, progress)
     return result
@@ -154,21 +155,23 @@ def paint_signal(
     result[:] = np.asarray(background, dtype=np.float32).reshape(-1, 1, 1, 1)
 
     def paint(start: int, stop: int) -> None:
-        slab, part = result[:, start:stop], _slab(grid, start, stop)
+        part = _slab(grid, start, stop)
+        channels = [channel[start:stop].reshape(-1) for channel in result]
         for piece in pieces:
             deepest = max(layer.depth_mm for layer in piece.layers)
-            innermost = np.asarray(values[piece.layers[-1].tissue], dtype=np.float32).reshape(-1, 1, 1, 1)
-
-            def fill(place: tuple[slice, ...], value: npt.NDArray[np.float32], slab: Float32Array = slab) -> None:
-                slab[(slice(None), *place)] = value
-
-            for place, level in _near_blocks(piece.shape, part, deepest, fill, innermost):
-                view = slab[(slice(None), *place)]
-                steep = _steepness(level, piece.shape.slope * float(grid.spacing_mm.min()))
-                for layer in piece.layers:
-                    share = np.clip(0.5 - (level + np.float32(layer.depth_mm)) / steep, 0, 1)
-                    own = np.asarray(values[layer.tissue], dtype=np.float32).reshape(-1, 1, 1, 1)
-                    view += share * (own - view)
+            least_steep = piece.shape.slope * float(grid.spacing_mm.min())
+            for voxels, level in _near_surface(piece.shape, part, deepest):
+                if level is None:
+                    for channel, value in zip(channels, values[piece.layers[-1].tissue], strict=True):
+                        channel[voxels] = value
+                    continue
+                steep = _steepness(level, least_steep)
+                shares = [np.clip(0.5 - (level + np.float32(layer.depth_mm)) / steep, 0, 1) for layer in piece.layers]
+                for number, channel in enumerate(channels):
+                    mixed = channel[voxels]
+                    for layer, share in zip(piece.layers, shares, strict=True):
+                        mixed += share * (np.float32(values[layer.tissue][number]) - mixed)
+                    channel[voxels] = mixed
 
     _in_slabs(grid, paint, progress)
     return result
@@ -190,68 +193,86 @@ def _in_slabs(grid: Grid, paint: Callable[[int, int], None], progress: Progress 
 
 
 def _block_shape(grid: Grid) -> tuple[int, int, int]:
-    """Voxels along each side of a block of about three millimetres."""
-    x, y, z = (int(np.clip(round(_BLOCK_MM / s), 2, 16)) for s in grid.spacing_mm)
+    """Voxels along each side of the smallest blocks: about three millimetres, and not less than three voxels."""
+    x, y, z = (int(np.clip(round(_BLOCK_MM / s), 3, 16)) for s in grid.spacing_mm)
     return x, y, z
 
 
-def _near_blocks(
-    shape: Field, grid: Grid, depth_mm: float, fill: Callable[[tuple[slice, ...], T], None], inside: T
-) -> Iterator[tuple[tuple[slice, ...], Values]]:
-    """The blocks that a surface may run through, with the level at each of their voxels; whole blocks inside are filled at once.
+Voxels = npt.NDArray[np.int64]
 
-    Parameters
-    ----------
-    depth_mm
-        Surfaces of the level down to minus this count too.
-    fill
-        Called with the place of a block that lies wholly deeper than that, and `inside`.
+
+def _near_surface(shape: Field, grid: Grid, depth_mm: float) -> Iterator[tuple[Voxels, Values | None]]:
+    """The voxels that a shape may hold, many blocks at a time: their flat indices, and their levels.
+
+    Both have shape (blocks, x, y, z). None stands for the levels of blocks that lie wholly inside, deeper than `depth_mm`; blocks wholly
+    outside do not come.
     """
     window = _window(shape, grid)
     if window is None:
         return
-    size = np.asarray(_block_shape(grid))
-    firsts = [np.arange(low, high, step) for (low, high), step in zip(window, size, strict=True)]
-    counts = [np.minimum(first + step, high) - first for first, step, (_low, high) in zip(firsts, size, window, strict=True)]
-    corner = np.stack(np.meshgrid(*firsts, indexing="ij"), axis=-1).reshape(-1, 3)
-    count = np.stack(np.meshgrid(*counts, indexing="ij"), axis=-1).reshape(-1, 3)
-    # From a block's middle to the far corner of its outermost voxel: what partial volume can reach.
-    radius = 0.5 * np.linalg.norm((grid.world_from_voxel[:3, :3] * size).sum(axis=1))
-    radius = max(radius, *(0.5 * np.linalg.norm(grid.world_from_voxel[:3, :3] @ (size * s)) for s in _DIAGONALS))
-    middle = np.empty(len(corner), dtype=np.float32)
-    points = grid.world(corner + 0.5 * (count - 1)).T.astype(np.float32)
-    for first in range(0, len(corner), _BATCH_POINTS):
-        middle[first : first + _BATCH_POINTS] = shape(points[:, first : first + _BATCH_POINTS])
-    reach = shape.slope * radius
-    for index in np.flatnonzero(middle < -(reach + depth_mm)):
-        fill(_place(corner[index], count[index]), inside)
-    near = np.flatnonzero((middle >= -(reach + depth_mm)) & (middle <= reach))
-    yield from _evaluated(shape, grid, corner[near], count[near], float(radius))
-
-
-_DIAGONALS = np.array([[1, 1, -1], [1, -1, 1], [-1, 1, 1]], dtype=np.float64)
+    finest = np.asarray(_block_shape(grid))
+    low, high = np.array(window).T
+    corner, count = low[None, :], (high - low)[None, :]
+    # Large blocks first: most of space is decided by few of them.
+    for size in (16 * finest, 4 * finest, finest):
+        corner, count = _divided(corner, count, size)
+        points = grid.world(corner + 0.5 * (count - 1)).T.astype(np.float32)
+        middle = np.concatenate([shape(points[:, first : first + _BATCH_POINTS]) for first in range(0, len(corner), _BATCH_POINTS)])
+        radius = _radius(grid, size)
+        reach = shape.slope * radius
+        inside = middle < -(reach + depth_mm)
+        for voxels, _corners in _by_size(corner[inside], count[inside], grid.shape):
+            yield voxels, None
+        near = ~inside & (middle <= reach)
+        corner, count = corner[near], count[near]
+        if not len(corner):
+            return
+    yield from _evaluated(shape, grid, corner, count, radius)
 
 
 def _evaluated(
     shape: Field, grid: Grid, corner: npt.NDArray[np.int64], count: npt.NDArray[np.int64], radius_mm: float
-) -> Iterator[tuple[tuple[slice, ...], Values]]:
-    """Blocks with their voxels' levels, evaluated many blocks at a time."""
+) -> Iterator[tuple[Voxels, Values]]:
+    """Blocks with their voxels' levels."""
     linear = grid.world_from_voxel[:3, :3]
+    for voxels, corners in _by_size(corner, count, grid.shape):
+        size = voxels.shape[1:]
+        offsets = (np.indices(size).reshape(3, -1).T @ linear.T).T.astype(np.float32)
+        origin = grid.world(corners).T.astype(np.float32)
+        blocks = Blocks(origin[:, :, None] + offsets[:, None, :], origin + offsets.mean(axis=1, keepdims=True), radius_mm)
+        yield voxels, levels(shape, blocks).reshape(voxels.shape)
+
+
+def _by_size(
+    corner: npt.NDArray[np.int64], count: npt.NDArray[np.int64], shape: tuple[int, int, int]
+) -> Iterator[tuple[Voxels, npt.NDArray[np.int64]]]:
+    """Blocks of equal size together, so many at a time as make a batch: the flat indices of their voxels, and their corners."""
+    strides = np.array([shape[1] * shape[2], shape[2], 1])
     for size in np.unique(count, axis=0):
-        same = np.flatnonzero((count == size).all(axis=1))
-        offsets = (np.indices(tuple(size)).reshape(3, -1).T @ linear.T).T.astype(np.float32)
-        at_once = max(1, _BATCH_POINTS // offsets.shape[1])
+        offsets = np.tensordot(strides, np.indices(tuple(size)), axes=1)
+        same = corner[(count == size).all(axis=1)]
+        at_once = max(1, _BATCH_POINTS // offsets.size)
         for first in range(0, len(same), at_once):
             some = same[first : first + at_once]
-            origin = grid.world(corner[some]).T.astype(np.float32)
-            points = origin[:, :, None] + offsets[:, None, :]
-            blocks = Blocks(points, origin + offsets.mean(axis=1, keepdims=True), radius_mm)
-            for index, level in zip(some, levels(shape, blocks).reshape(len(some), *size), strict=True):
-                yield _place(corner[index], count[index]), level
+            yield (some @ strides)[:, None, None, None] + offsets, some
 
 
-def _place(corner: npt.NDArray[np.int64], count: npt.NDArray[np.int64]) -> tuple[slice, ...]:
-    return tuple(slice(int(a), int(a + n)) for a, n in zip(corner, count, strict=True))
+def _divided(
+    corner: npt.NDArray[np.int64], count: npt.NDArray[np.int64], size: npt.NDArray[np.int64]
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Blocks cut into smaller ones, the last ones along each axis cut short: corners and counts, shape (n, 3)."""
+    steps = -(-count.max(axis=0) // size)
+    offset = np.indices(tuple(steps)).reshape(3, -1).T * size
+    corners = (corner[:, None, :] + offset[None, :, :]).reshape(-1, 3)
+    rest = np.minimum((count[:, None, :] - offset[None, :, :]).reshape(-1, 3), size)
+    kept = (rest > 0).all(axis=1)
+    return corners[kept], rest[kept]
+
+
+def _radius(grid: Grid, size: npt.NDArray[np.int64]) -> float:
+    """From a block's middle to the far corner of its outermost voxel: what partial volume can reach."""
+    linear = grid.world_from_voxel[:3, :3] * size
+    return float(max(0.5 * np.linalg.norm(linear @ signs) for signs in _DIAGONALS))
 
 
 def _window(shape: Field, grid: Grid) -> list[tuple[int, int]] | None:
@@ -265,9 +286,9 @@ def _window(shape: Field, grid: Grid) -> list[tuple[int, int]] | None:
 
 
 def _steepness(level: Values, floor: float) -> Values:
-    """By how much the level changes across one voxel, along its own gradient."""
+    """By how much the level changes across one voxel, along its own gradient; shape (blocks, x, y, z)."""
     squares = np.zeros_like(level)
-    for axis in range(3):
+    for axis in range(1, 4):
         if level.shape[axis] > 1:
             squares += np.square(np.gradient(level, axis=axis))
     return np.sqrt(np.maximum(squares, np.float32(0.0625 * floor * floor)))
