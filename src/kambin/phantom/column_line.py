@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
+from scipy.ndimage import maximum_filter1d, uniform_filter1d
 
 from kambin.anatomy.structures import Side
-from kambin.geometry import FloatArray
+from kambin.geometry import FloatArray, Frame
 from kambin.phantom.column import Column
 from kambin.phantom.loft import Loft, Profile, Section, loft
 from kambin.phantom.morphometry import S1_DEPTH_MM, S1_WIDTH_MM
@@ -16,6 +19,7 @@ from kambin.phantom.parameters import PatientParameters
 
 _POWER = 2.4
 _ABOVE_MM = (30.0, 62.0)
+_STATION_MM = 4.0
 _MEAN_PELVIS_MM = 280.0
 
 
@@ -115,36 +119,64 @@ def _falling(points: npt.ArrayLike) -> FloatArray:
 
 
 def _hull(column: Column) -> Loft:
-    scale, top, sacrum = column.scale, next(iter(column.vertebrae.values())), column.sacrum
-    plates = [
-        (
-            place.endplate(upper),
-            place.size.upper_width_mm if upper else place.size.lower_width_mm,
-            place.size.upper_depth_mm if upper else place.size.lower_depth_mm,
-        )
-        for place in column.vertebrae.values()
-        for upper in (True, False)
-    ]
-    plates.append((sacrum, S1_WIDTH_MM * scale, S1_DEPTH_MM * scale))
+    """The outline of bodies, discs and sacrum in level slices, however far they lean or slip."""
+    plates = _plates(column)
+    edges = _edges(plates)
+    lowest, highest = float(edges[:, 1, 1].min()), float(edges[:, 1, 1].max())
+    by_height = sorted(plates, key=lambda plate: plate.frame.origin_mm[2])
+    heights = [plate.frame.origin_mm[2] for plate in by_height]
+    # Where the column leans to a side, a level slice through it is wider than an endplate.
+    widths = [plate.half_width_mm * (1 + 0.35 * abs(plate.frame.cranial[0])) for plate in by_height]
+    # And deeper, where it leans forwards.
+    depths = [plate.half_depth_mm / max(float(plate.frame.cranial[2]), 0.6) for plate in by_height]
+    rights = [plate.frame.origin_mm[0] for plate in by_height]
+    stations = np.linspace(lowest + 1.0, highest - 1.0, round((highest - lowest) / _STATION_MM))
+    front = np.array([_front(edges, float(z)) for z in stations])
+    # Steps, where one vertebra has slipped on the next, become slopes outside of both.
+    front = uniform_filter1d(maximum_filter1d(front, 3, mode="nearest"), 3, mode="nearest")
     sections = []
-    for frame, width, depth in plates:
-        # A level cut through a leaning column is deeper than the column.
-        lean = frame.cranial[2]
-        middle = frame.origin_mm
-        sections.append(Section(middle[2], middle[0], middle[1], (width / 2, depth / 2 / lean, depth / 2 / lean), power=_POWER))
-    for above in _ABOVE_MM:
-        middle, half = top.frame.world([0.0, 0.0, above]), (0.46 * top.size.upper_width_mm, 0.48 * top.size.upper_depth_mm)
-        sections.append(Section(middle[2], middle[0], middle[1], (half[0], half[1], half[1]), power=_POWER))
-    for back, down, wide, deep in ((-5.0, -24.0, 31.0, 20.0), (-14.0, -48.0, 38.0, 20.0), (-20.0, -78.0, 36.0, 18.0)):
-        middle = sacrum.world(np.array([0.0, back, down]) * scale)
-        sections.append(Section(middle[2], middle[0], middle[1], (wide * scale, deep * scale, deep * scale), power=_POWER))
-    return loft(_apart(sections))
+    for z, foremost in zip(stations, front, strict=True):
+        half = float(np.interp(z, heights, depths))
+        wide = float(np.interp(z, heights, widths))
+        right = float(np.interp(z, heights, rights))
+        sections.append(Section(float(z), right, float(foremost) - half, (wide, half, half), power=_POWER))
+    return loft(sections)
 
 
-def _apart(sections: list[Section]) -> list[Section]:
-    """Sections from the top, those left out that lie less than half a millimetre below the one before."""
-    kept: list[Section] = []
-    for section in sorted(sections, key=lambda item: -item.z_mm):
-        if not kept or section.z_mm < kept[-1].z_mm - 0.5:
-            kept.append(section)
-    return kept
+@dataclass(frozen=True, slots=True)
+class _Plate:
+    """An endplate, or what stands for one beyond the column's ends."""
+
+    frame: Frame
+    half_width_mm: float
+    half_depth_mm: float
+
+
+def _plates(column: Column) -> list[_Plate]:
+    """From above T12 down to the third sacral vertebra."""
+    scale, top, sacrum = column.scale, next(iter(column.vertebrae.values())), column.sacrum
+    small = (0.46 * top.size.upper_width_mm, 0.48 * top.size.upper_depth_mm)
+    plates = [_Plate(top.frame.moved_to(top.frame.world([0.0, 0.0, above])), *small) for above in reversed(_ABOVE_MM)]
+    for place in column.vertebrae.values():
+        size = place.size
+        plates.append(_Plate(place.endplate(upper=True), size.upper_width_mm / 2, size.upper_depth_mm / 2))
+        plates.append(_Plate(place.endplate(upper=False), size.lower_width_mm / 2, size.lower_depth_mm / 2))
+    plates.append(_Plate(sacrum, S1_WIDTH_MM * scale / 2, S1_DEPTH_MM * scale / 2))
+    for back, down, wide, deep in ((-5.0, -24.0, 31.0, 13.0), (-14.0, -48.0, 38.0, 12.0), (-20.0, -78.0, 36.0, 9.0)):
+        plates.append(_Plate(sacrum.moved_to(sacrum.world(np.array([0.0, back, down]) * scale)), wide * scale, deep * scale))
+    return plates
+
+
+def _edges(plates: Sequence[_Plate]) -> FloatArray:
+    """Front and endplates of the column in the median plane as line segments, shape (n, 2, 2): anterior and cranial of both ends."""
+    backs = [(p.frame.origin_mm - p.half_depth_mm * p.frame.anterior)[1:] for p in plates]
+    fronts = [(p.frame.origin_mm + p.half_depth_mm * p.frame.anterior)[1:] for p in plates]
+    return np.array([*pairwise(fronts), *zip(backs, fronts, strict=True)])
+
+
+def _front(edges: FloatArray, z_mm: float) -> float:
+    """Anterior coordinate of the foremost edge at a height."""
+    (y0, z0), (y1, z1) = edges[:, 0].T, edges[:, 1].T
+    crossing = (np.minimum(z0, z1) <= z_mm) & (z_mm <= np.maximum(z0, z1)) & (np.abs(z1 - z0) > 1e-6)
+    rise = np.where(crossing, z1 - z0, 1.0)
+    return float((y0 + (z_mm - z0) / rise * (y1 - y0))[crossing].max())

@@ -13,12 +13,12 @@ import numpy as np
 import numpy.typing as npt
 from scipy.interpolate import PchipInterpolator
 
-from kambin.geometry import FloatArray
-from kambin.phantom.field import Box, Field, Points, Values, smooth_maximum
+from kambin.geometry import FloatArray, Frame
+from kambin.phantom.field import Box, Field, Points, Values, into, smooth_maximum
 
 _STEP_MM = 0.5
 _SLOPE_POINTS = 3000
-_SLOPE_MARGIN = 1.1
+_SLOPE_MARGIN = 1.2
 _TINY = 1e-6
 _FAR_MM = 12.0
 """Further from a tube's surface than this its level stays the same: the nearest point of a bent curve is only sought nearby."""
@@ -262,8 +262,43 @@ def tube(points_mm: npt.ArrayLike, half_width_mm: npt.ArrayLike, half_thickness_
     return Tube(Profile.through(points[:, 2], columns, with_slopes=(0, 1)))
 
 
+@dataclass(frozen=True, eq=False)
+class Egg:
+    """An ellipsoid whose level stays gentle far from it and inside, however flat it is.
+
+    Parameters
+    ----------
+    frame
+        Centre and axes.
+    half_mm
+        Half axes along right, anterior and cranial.
+    """
+
+    frame: Frame
+    half_mm: tuple[float, float, float]
+    slope: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "slope", measured_slope(self))
+
+    @property
+    def box(self) -> Box:
+        reach = np.sqrt(np.square(self.frame.axes * np.asarray(self.half_mm)[:, None]).sum(axis=0))
+        return Box(self.frame.origin_mm - reach, self.frame.origin_mm + reach)
+
+    def __call__(self, points: Points) -> Values:
+        half = np.asarray(self.half_mm, dtype=points.dtype).reshape(3, 1)
+        scaled = into(self.frame, points) / half
+        far = np.sqrt(np.square(scaled).sum(axis=0))
+        steep = np.sqrt(np.square(scaled / half).sum(axis=0))
+        smallest = points.dtype.type(min(self.half_mm))
+        reach = np.minimum(far / np.maximum(steep, points.dtype.type(_TINY)), 2 * smallest)
+        result: Values = (far - 1) * (smallest + (reach - smallest) * np.square(np.minimum(far, 1)))
+        return result
+
+
 def measured_slope(shape: Field) -> float:
-    """The steepest gradient found in and around a shape's box, with a tenth to spare."""
+    """The steepest gradient found in and around a shape's box, with a fifth to spare."""
     box = shape.box.grown(12.0)
     # A fixed seed: the same shape has the same slope in every run.
     points = np.random.default_rng(7).uniform(box.low_mm, box.high_mm, (_SLOPE_POINTS, 3)).T

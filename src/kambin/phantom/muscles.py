@@ -67,7 +67,8 @@ def muscle_pieces(parameters: PatientParameters, column: Column) -> tuple[Piece,
 def fitted(section: Section, area_mm2: float, clear_of: Sequence[Loft | Callable[..., object]] = ()) -> Section:
     """A section scaled until what is left of it beside other shapes has the area asked for."""
     reach = 1.6 * max(section.half_mm) + 2.0 * np.sqrt(area_mm2 / np.pi)
-    ticks = np.arange(-reach, reach, _GRID_MM)
+    count = int(np.ceil(reach / _GRID_MM))
+    ticks = (np.arange(2 * count) - count + 0.5) * _GRID_MM
     dx, dy = (a.ravel() for a in np.meshgrid(ticks, ticks, indexing="ij"))
     points = np.stack([section.right_mm + dx, section.anterior_mm + dy, np.full_like(dx, section.z_mm)])
     free = np.ones(len(dx), dtype=bool)

@@ -96,14 +96,16 @@ def build_vessels(parameters: PatientParameters, column: Column) -> Vessels:
     line = column_line(parameters, column)
     aorta, arteries = _arteries(parameters, line)
     cava, veins = _veins(parameters, line)
-    arterial = Union((aorta, *arteries[Side.LEFT], *arteries[Side.RIGHT]), _FILLET_MM)
-    clear_of = (Offset(arterial, 0.4),)
+    bone = Offset(line.hull, 0.3)
+    arterial = Cut(Union((aorta, *arteries[Side.LEFT], *arteries[Side.RIGHT]), _FILLET_MM), (bone,), 2.0)
+    clear_of = (Offset(arterial, 0.4), bone)
     venous = Cut(Union((cava, *veins[Side.LEFT], *veins[Side.RIGHT]), _FILLET_MM), clear_of, 2.0)
     blood = [Offset(aorta, -_AORTIC_WALL_MM)]
     blood += [Offset(branch, -_ILIAC_WALL_MM) for side in Side for branch in arteries[side]]
     named = _named(arterial, line.at(parameters.aortic_bifurcation_level), arteries, (Kind.AORTA, Kind.ILIAC_ARTERY))
     named |= _named(venous, line.at(parameters.caval_confluence_level), veins, (Kind.VENA_CAVA, Kind.ILIAC_VEIN))
-    return Vessels(arterial, venous, named, Union(tuple(blood), _FILLET_MM), Offset(venous, -_VENOUS_WALL_MM))
+    arterial_blood = Cut(Union(tuple(blood), _FILLET_MM), (Offset(bone, _ILIAC_WALL_MM),), 2.0)
+    return Vessels(arterial, venous, named, arterial_blood, Offset(venous, -_VENOUS_WALL_MM))
 
 
 def _named(

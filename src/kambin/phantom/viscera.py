@@ -16,8 +16,8 @@ from kambin.anatomy.structures import Side
 from kambin.geometry import FloatArray, Frame
 from kambin.phantom.column import Column
 from kambin.phantom.column_line import ColumnLine, column_line
-from kambin.phantom.field import Box, Common, Cut, Ellipsoid, Field, HalfSpace, Offset, Placed, Points, Union, Values, capsule
-from kambin.phantom.loft import Loft, Section, loft, measured_slope, tube
+from kambin.phantom.field import Box, Common, Cut, Field, HalfSpace, Offset, Placed, Points, Union, Values, capsule
+from kambin.phantom.loft import Egg, Loft, Section, loft, measured_slope, tube
 from kambin.phantom.muscles import psoas_loft, quadratus
 from kambin.phantom.parameters import PatientParameters
 from kambin.phantom.raster import Layer, Piece
@@ -63,12 +63,13 @@ def visceral_pieces(parameters: PatientParameters, column: Column) -> tuple[Piec
     colon = _colon(room)
     pieces = [piece for side in Side for piece in _kidney_pieces(room, kidneys[side], side)]
     pieces += _upper_organs(room, kidneys)
-    pieces += _gut_pieces(Cut(_small_bowel(room), tuple(Offset(part, 3.0) for part in colon), 2.0), _belly_gas(room, 26.0))
+    pieces += _gut_pieces(Cut(_small_bowel(room), tuple(Offset(part, 3.0) for part in colon[:4]), 2.0), _belly_gas(room, 26.0))
     pieces.append(Piece(_bladder(room), (Layer(Tissue.BOWEL_WALL), Layer(Tissue.BOWEL_CONTENT, 3.0))))
     vessels = (room.vessels.arteries, room.vessels.veins)
     beside = {side: (kidneys[side], quadratus(line, side), psoas_loft(parameters, line, side)) for side in Side}
+    low = (*vessels, *(beside[side][2] for side in Side))
     # Each part keeps its distance from what it may come near to behind the peritoneum.
-    near: tuple[tuple[Field, ...], ...] = (beside[Side.RIGHT], (), beside[Side.LEFT], vessels, vessels)
+    near: tuple[tuple[Field, ...], ...] = (beside[Side.RIGHT], (), beside[Side.LEFT], low, low)
     for part, others in zip(colon, near, strict=True):
         clear_of = tuple(Offset(other, 3.5) for other in others)
         gut = Common((part, Offset(cavity, -1.5)), 3.0)
@@ -92,7 +93,7 @@ def build_kidney(line: ColumnLine, side: Side) -> Field:
     frame = _kidney_frame(line, side)
     half = (_KIDNEY_HALF_MM[0] * line.scale, _KIDNEY_HALF_MM[1] * line.scale, 0.5 * _KIDNEY_LENGTH_MM[side] * line.scale)
     keep = (Offset(quadratus(line, side), 2.0), Offset(build_back_stop(line, side), 2.0))
-    return Cut(Ellipsoid(frame, half), (_notch(frame, half, side), *keep), 5.0)
+    return Cut(Egg(frame, half), (_notch(frame, half, side), *keep), 5.0)
 
 
 def build_back_stop(line: ColumnLine, side: Side) -> Field:
@@ -114,7 +115,7 @@ def _kidney_frame(line: ColumnLine, side: Side) -> Frame:
 def _notch(frame: Frame, half: tuple[float, float, float], side: Side) -> Field:
     """The hilum."""
     centre = frame.world([-side.sign * 1.02 * half[0], 0.0, 0.0])
-    return Ellipsoid(frame.moved_to(centre), (0.42 * half[0], 0.45 * half[1], 0.34 * half[2]))
+    return Egg(frame.moved_to(centre), (0.42 * half[0], 0.45 * half[1], 0.34 * half[2]))
 
 
 def _kidney_pieces(room: _Room, kidney: Field, side: Side) -> list[Piece]:
@@ -124,9 +125,7 @@ def _kidney_pieces(room: _Room, kidney: Field, side: Side) -> list[Piece]:
     pieces = [Piece(kidney, (Layer(Tissue.KIDNEY_CORTEX),))]
     inner = Offset(kidney, -6.5 * scale)
     pieces.append(Piece(Common((inner, _pyramids(frame, half, side)), 2.0), (Layer(Tissue.KIDNEY_MEDULLA),)))
-    sinus = Ellipsoid(
-        frame.moved_to(frame.world([-side.sign * 0.42 * half[0], 0.0, 0.0])), (0.46 * half[0], 0.34 * half[1], 0.46 * half[2])
-    )
+    sinus = Egg(frame.moved_to(frame.world([-side.sign * 0.42 * half[0], 0.0, 0.0])), (0.46 * half[0], 0.34 * half[1], 0.46 * half[2]))
     pieces.append(Piece(Common((sinus, Offset(kidney, 1.0))), (Layer(Tissue.FAT),)))
     hilum = frame.world([-side.sign * 0.55 * half[0], 0.0, 0.0])
     level = _KIDNEY_LEVEL[side] - 0.25
@@ -187,9 +186,9 @@ def _upper_organs(room: _Room, kidneys: dict[Side, Field]) -> list[Piece]:
         ],
         10.0,
     )
-    left_lobe = Ellipsoid(_upright([0.05 * flank, base + 78.0 * scale, room.z(-0.8)]), (0.6 * flank, 28.0, 48.0))
-    spleen = Ellipsoid(_upright([-0.82 * flank, base - 8.0, room.z(-0.1)]), (22.0, 36.0, 52.0))
-    stomach = Ellipsoid(_upright([-0.48 * flank, base + 72.0 * scale, room.z(0.2)]), (0.36 * flank, 34.0, 46.0))
+    left_lobe = Egg(_upright([0.05 * flank, base + 78.0 * scale, room.z(-0.8)]), (0.6 * flank, 28.0, 48.0))
+    spleen = Egg(_upright([-0.82 * flank, base - 8.0, room.z(-0.1)]), (22.0, 36.0, 52.0))
+    stomach = Egg(_upright([-0.48 * flank, base + 72.0 * scale, room.z(0.2)]), (0.36 * flank, 34.0, 46.0))
     right, left = (Offset(kidneys[side], 4.0) for side in (Side.RIGHT, Side.LEFT))
     vessels = (Offset(room.vessels.arteries, 4.0), Offset(room.vessels.veins, 3.0))
     liver = Cut(Common((Union((right_lobe, left_lobe), 12.0), within), 4.0), (right, *vessels), 6.0)
@@ -200,7 +199,7 @@ def _upper_organs(room: _Room, kidneys: dict[Side, Field]) -> list[Piece]:
 
 def _bladder(room: _Room) -> Field:
     """The urinary bladder, half full."""
-    return Ellipsoid(_upright(room.line.pelvic(Side.RIGHT, 0.0, 46.0, -112.0)), (36.0, 28.0, 25.0))
+    return Egg(_upright(room.line.pelvic(Side.RIGHT, 0.0, 46.0, -112.0)), (36.0, 28.0, 25.0))
 
 
 def _upright(centre: npt.ArrayLike) -> Frame:
@@ -246,11 +245,11 @@ def _colon(room: _Room) -> tuple[Field, ...]:
         line.pelvic(Side.LEFT, 86.0, 46.0, -24.0),
         line.pelvic(Side.LEFT, 52.0, 62.0, -36.0),
         line.pelvic(Side.RIGHT, 4.0, 58.0, -30.0),
-        line.pelvic(Side.RIGHT, 24.0, 34.0, -44.0),
+        line.pelvic(Side.RIGHT, 22.0, 40.0, -42.0),
     ]
-    rectum = [line.pelvic(Side.RIGHT, 24.0, 32.0, -44.0)]
-    for down, away in ((-62.0, 12.0), (-85.0, 0.0), (-110.0, 0.0)):
-        x, y, z = line.pelvic(Side.RIGHT, away, -48.0, down)
+    rectum = []
+    for place in ((22.0, 38.0, -44.0), (14.0, 16.0, -66.0), (5.0, -8.0, -88.0), (0.0, -24.0, -110.0), (0.0, -28.0, -130.0)):
+        x, y, z = line.pelvic(Side.RIGHT, *place)
         rectum.append(np.array([x, max(y, float(line.before(x, z, 18.0)[0])), z]))
     return (
         _haustra(right, 23.0 * k, 2),
