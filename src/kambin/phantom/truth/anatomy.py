@@ -14,7 +14,7 @@ import numpy as np
 from kambin.anatomy.structures import Kind, Level, Side, Structure, segment_name
 from kambin.geometry import FloatArray, Frame
 from kambin.phantom.column import Column
-from kambin.phantom.field import Common, Field, Placed, RoundedBox
+from kambin.phantom.field import Box, Common, Field, Placed, Points, RoundedBox, Values
 from kambin.phantom.morphometry import LUMBAR, S1_DEPTH_MM, SEGMENTS
 from kambin.phantom.patient import Patient
 from kambin.phantom.truth.quick import Quick
@@ -101,9 +101,42 @@ class Space:
         return self.upper, self.disc, self.lower
 
 
+_OVERLAID = frozenset({Kind.PSOAS, Kind.AORTA, Kind.VENA_CAVA, Kind.ILIAC_ARTERY, Kind.ILIAC_VEIN})
+"""Soft structures that others are painted over: vessels where they branch, muscles where nerves run."""
+
+
+def _meet(one: Box, other: Box) -> bool:
+    return bool((one.low_mm < other.high_mm).all() and (other.low_mm < one.high_mm).all())
+
+
+@dataclass(frozen=True, eq=False)
+class Left:
+    """What is left of a shape where others lie over it: a point belongs to the last structure that holds it."""
+
+    shape: Field
+    over: tuple[Field, ...]
+
+    @property
+    def box(self) -> Box:
+        return self.shape.box
+
+    @property
+    def slope(self) -> float:
+        return max(self.shape.slope, *(other.slope for other in self.over))
+
+    def __call__(self, points: Points) -> Values:
+        level = self.shape(points)
+        for other in self.over:
+            box = other.box.grown(3.0)
+            near = np.flatnonzero(((box.low_mm < points.T) & (box.high_mm > points.T)).all(axis=1))
+            if len(near):
+                level[near] = np.maximum(level[near], -other(points[:, near]))
+        return level
+
+
 @dataclass(frozen=True, eq=False)
 class Anatomy:
-    """All shapes of a patient, ordered for the truth."""
+    """All shapes of a patient, later ones over earlier ones, ordered for the truth."""
 
     shapes: Mapping[Structure, Field]
     bones: Mapping[Level, Bone]
@@ -120,7 +153,13 @@ class Anatomy:
         structure = Structure(kind, level, side)
         if structure not in self.shapes:
             raise Unknown(f"this patient has no {structure.label}")
-        return self.shapes[structure]
+        own = self.shapes[structure]
+        if kind not in _OVERLAID:
+            return own
+        names = list(self.shapes)
+        over = [self.shapes[name] for name in names[names.index(structure) + 1 :]]
+        over = [shape for shape in over if _meet(own.box, shape.box)]
+        return Left(own, tuple(over)) if over else own
 
 
 def anatomy_of(patient: Patient) -> Anatomy:

@@ -12,10 +12,10 @@ _FIRST_MM = 1.0
 _DIFFERENCE_MM = 1e-3
 
 
-def on_surface(shape: Field, points: FloatArray, tolerance: float = 1e-4) -> FloatArray:
+def on_surface(shape: Field, points: FloatArray, rounds: int = 4, tolerance: float = 1e-4) -> FloatArray:
     """Points of shape (n, 3) brought on to a surface along its gradient; those that do not arrive are left out."""
     here = np.ascontiguousarray(points.T)
-    for _ in range(4):
+    for _ in range(rounds):
         level = np.asarray(shape(here))
         gradient = np.stack([(np.asarray(shape(_shifted(here, k))) - level) / _DIFFERENCE_MM for k in range(3)])
         steep = np.maximum(np.square(gradient).sum(axis=0), 0.05)
@@ -34,7 +34,9 @@ def surface_points(shape: Field, box: Box, step: float) -> FloatArray:
     axes = [np.arange(a, b + step, step) for a, b in zip(box.low_mm, box.high_mm, strict=True)]
     points = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)
     level = np.asarray(shape(np.ascontiguousarray(points.T)))
-    return on_surface(shape, points[np.abs(level) < shape.slope * step])
+    near = points[np.abs(level) < shape.slope * step]
+    # Far off, two rounds are enough to tell which places are nearest.
+    return on_surface(shape, near, 2, 0.05) if step >= _FIRST_MM else on_surface(shape, near)
 
 
 def distance(one: Field, other: Field, step: float) -> tuple[float, FloatArray, FloatArray]:

@@ -59,13 +59,10 @@ def pedicle_neck(posed: Posed, side: Side, step: float) -> Neck:
         raise Unknown(f"{posed.bone.level} has no {side} pedicle")
     search = _Search(posed, side)
     starts = [(a, t, r) for a in _ALONG_MM for t in _TURNS_DEG for r in _RISES_DEG]
-    best = sorted(starts, key=lambda cut: search.area(cut, 1.0))[:2]
-    ends = []
-    for start in best:
-        simplex = np.array([start, *(np.array(start) + move for move in np.diag([1.0, 6.0, 6.0]))])
-        options = {"initial_simplex": simplex, "xatol": 0.02, "fatol": 0.02, "maxfev": 70}
-        ends.append(minimize(lambda cut: search.area(tuple(cut), step), start, method="Nelder-Mead", options=options))
-    found = min(ends, key=lambda end: float(end.fun))
+    start = min(starts, key=lambda cut: search.area(cut, 1.0))
+    simplex = np.array([start, *(np.array(start) + move for move in np.diag([1.0, 6.0, 6.0]))])
+    options = {"initial_simplex": simplex, "xatol": 0.02, "fatol": 0.02, "maxfev": 70}
+    found = minimize(lambda cut: search.area(tuple(cut), step), start, method="Nelder-Mead", options=options)
     if found.fun >= _HUGE:
         raise Unknown(f"the {side} pedicle of {posed.bone.level} has no section of its own")
     return search.neck(tuple(found.x), 0.5 * step)

@@ -157,7 +157,7 @@ def centroid(loop: FloatArray) -> FloatArray:
     x, y = loop[:, 0], loop[:, 1]
     x2, y2 = np.roll(x, -1), np.roll(y, -1)
     cross = x * y2 - x2 * y
-    return np.array([((x + x2) * cross).sum(), ((y + y2) * cross).sum()]) / (3.0 * cross.sum())
+    return np.asarray([((x + x2) * cross).sum(), ((y + y2) * cross).sum()]) / float(3.0 * cross.sum())
 
 
 def largest(loops: list[FloatArray]) -> FloatArray | None:

@@ -19,16 +19,16 @@ _TABLE = (
      "mid-sagittal plane, a tenth of their common depth behind the anterior edge."),
     ("disc_height_middle", "DHm", "middle disc height", "mm", "The same at the middle of their common depth."),
     ("disc_height_posterior", "DHp", "posterior disc height", "mm", "The same a tenth of their common depth before the posterior edge."),
-    ("disc_wedge_angle", "DW", "disc wedge angle", "°", "Angle between the planes of the two endplates over their common footprint, without "
-     "two millimetres of rim, in the sagittal plane; positive when the disc is higher in front."),
-    ("slip_mm", "SL", "slip", "mm", "Offset of the posterior corners (posterior wall line, endplate line) of the facing endplates along the "
-     "lower endplate in the mid-sagittal plane; positive when the upper vertebra lies forward."),
+    ("disc_wedge_angle", "DW", "disc wedge angle", "°", "Angle between the planes of the two endplates over their common footprint, "
+     "without two millimetres of rim, in the sagittal plane; positive when the disc is higher in front."),
+    ("slip_mm", "SL", "slip", "mm", "Offset of the posterior corners (posterior wall line, endplate line) of the facing endplates along "
+     "the lower endplate in the mid-sagittal plane; positive when the upper vertebra lies forward."),
     ("slip_percent", "SL%", "slip of endplate depth", "%", "Slip as a fraction of the depth of the lower bone's upper endplate."),
     ("segment_angle", "SA", "segment angle", "°", "Angle between the upper endplates of the two bones in the mean sagittal plane."),
     ("canal_area", "CA", "canal area in the disc mid-plane", "mm²", "Area of the dural sac in the disc mid-plane."),
     ("canal_ap_diameter", "CD", "canal antero-posterior diameter in the disc mid-plane", "mm", "Its longest chord along *anterior* there."),
-    ("iliac_crest_height", "ICH", "iliac crest height over the disc", "mm", "Signed distance from the disc mid-plane to the hip bone's most "
-     "cranial point along the column; positive above the disc."),
+    ("iliac_crest_height", "ICH", "iliac crest height over the disc", "mm", "Signed distance from the disc mid-plane to the hip bone's "
+     "most cranial point along the column; positive above the disc."),
     ("oblique_corridor", "OC", "oblique corridor", "mm", "Shortest distance in the disc mid-plane from the left psoas to the aorta, or to "
      "the left common iliac artery where the aorta has divided."),
     ("aorta_diameter", "DAA", "aortic diameter", "mm", "Largest diameter of the aorta's section in the disc mid-plane."),
@@ -54,12 +54,12 @@ _TABLE = (
     ("nerve_to_disc", "ND", "exiting root to disc", "mm", "Shortest distance from the exiting root to the disc."),
     ("nerve_to_pedicle", "NP", "exiting root to pedicle", "mm", "Shortest distance from the exiting root to the pedicle that it passes "
      "under."),
-    ("kambin_triangle", "KT", "Kambin triangle", "mm²", "In a view from 45° behind and beside: the right-angled triangle between the exiting "
-     "root, the line beside the superior articular process or the sac, and the upper rim of the lower vertebra."),
+    ("kambin_triangle", "KT", "Kambin triangle", "mm²", "In a view from 45° behind and beside: the right-angled triangle between the "
+     "exiting root, the line beside the superior articular process or the sac, and the upper rim of the lower vertebra."),
     ("safe_triangle", "ST", "safe triangle", "mm²", "In the same view: between the lower edge of the upper pedicle, the lateral border of "
      "the upper body and the outer border of the exiting root."),
-    ("interlaminar_width", "IWw", "interlaminar window width", "mm", "Extent along *right* of the gap between the two arches seen along the "
-     "segment's anterior axis; gaps narrower than three millimetres are joints."),
+    ("interlaminar_width", "IWw", "interlaminar window width", "mm", "Extent along *right* of the gap between the two arches seen along "
+     "the segment's anterior axis; gaps narrower than three millimetres are joints."),
     ("interlaminar_height", "IWh", "interlaminar window height", "mm", "Extent of the same gap along *cranial*."),
     ("skin_behind", "SKp", "skin behind the disc", "mm", "From the disc space's posterior edge straight back to the skin."),
     ("skin_beside", "SKl", "skin beside the disc", "mm", "From the disc's centroid straight sideways to the skin."),
@@ -74,4 +74,5 @@ PAIRED = ("FA", "FH", "FW", "FA₃", "PW", "PH", "ICH")
 def difference_of(quantity: Quantity) -> Quantity:
     """The quantity *left minus right*."""
     definition = f"{quantity.name.capitalize()} on the left minus that on the right."
-    return Quantity(f"{quantity.key}_left_minus_right", f"Δ{quantity.symbol}", f"{quantity.name}, left minus right", quantity.unit, definition)
+    name = f"{quantity.name}, left minus right"
+    return Quantity(f"{quantity.key}_left_minus_right", f"Δ{quantity.symbol}", name, quantity.unit, definition)

@@ -1,7 +1,7 @@
 """The same shapes, evaluated only where they matter: far parts of a union are not looked at.
 
 A part of a union or a cut is taken at the points in its box and a margin around it, and elsewhere counts as a fixed distance
-away. What comes out is the shape's own level, to the last bit, wherever that is small, which is all that surfaces need.
+away. What comes out is the shape's own level, to the last bits, wherever that is small, which is all that surfaces need.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from kambin.phantom.field import Cut, Field, Points, Union, Values, smooth_minim
 
 CAP_MM = 3.0
 """No level is larger than this."""
-_MARGIN_MM = 8.5
+_MARGIN_MM = 9.5
 """Beyond this distance from its box the level of a part is larger than the cap and the widest fillet: levels are nearly distances."""
 _FAR = 1e3
 

@@ -33,7 +33,7 @@ def _edges(bone: Bone, frame: Frame, step: float, *, upper: bool) -> tuple[float
     centre = frame.local(bone.frame.origin_mm)[1:]
     corners = hull(outline)
     if bone.level is Level.S1:
-        middle = np.array([centre[0] - 0.0, centre[1] - 0.5 * _SACRAL_MM])
+        middle = np.array([centre[0], centre[1] - 0.5 * _SACRAL_MM])
         near_end = corners
     else:
         middle = centre
@@ -54,7 +54,8 @@ def _body_outline(bone: Bone, frame: Frame, step: float) -> FloatArray:
         whole = level
 
         def level(points: FloatArray) -> FloatArray:
-            return np.maximum(whole(points), np.maximum(centre[1] - _SACRAL_MM - points[:, 1], np.abs(points[:, 0] - centre[0]) - 24.0))
+            below, aside = centre[1] - _SACRAL_MM - points[:, 1], np.abs(points[:, 0] - centre[0]) - 24.0
+            return np.asarray(np.max([whole(points), below, aside], axis=0))
 
     sheet = finely(level, (centre[0] - 28.0, centre[0] + 28.0), (centre[1] - 26.0, centre[1] + 26.0), 0.5 * step)
     for loop in curves(sheet):

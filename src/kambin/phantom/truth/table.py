@@ -54,7 +54,8 @@ def _differences(found: list[TrueValue]) -> list[TrueValue]:
     result = []
     for symbol in PAIRED:
         for level in dict.fromkeys(row.level for row in found if row.symbol == symbol):
-            left, right = (next(r for r in found if (r.symbol, r.level, r.side) == (symbol, level, side)) for side in (Side.LEFT, Side.RIGHT))
+            of_level = {row.side: row for row in found if (row.symbol, row.level) == (symbol, level)}
+            left, right = of_level[Side.LEFT], of_level[Side.RIGHT]
             quantity = difference_of(QUANTITIES[symbol])
             if left.value is None or right.value is None or left.bound is None or right.bound is None:
                 result.append(TrueValue(quantity, level, None, None, None, left.reason or right.reason))
@@ -176,9 +177,8 @@ class Table:
         found += self.row(("DW",), name, None, lambda h: heights.disc_wedge(self.segment(space, h)))
         found += self.row(("SL", "SL%"), name, None, lambda h: slip(self.segment(space, h), h))
         found += self.row(("SA",), name, None, lambda h: {"SA": angles.between(self.posed(h), upper, lower)})
-        found += self.row(
-            ("CA", "CD"), name, None, lambda h: sections.canal(anatomy, self.segment(space, h).frame, ("CA", "CD"), f"the {name} disc mid-plane", h)
-        )
+        where, canal = f"the {name} disc mid-plane", ("CA", "CD")
+        found += self.row(canal, name, None, lambda h: sections.canal(anatomy, self.segment(space, h).frame, canal, where, h))
         found += self.row(("OC",), name, None, lambda h: sections.oblique_corridor(anatomy, self.segment(space, h).frame, name, h))
         for kind, symbol in ((Kind.AORTA, "DAA"), (Kind.VENA_CAVA, "DIVC")):
 

@@ -107,7 +107,11 @@ def at_two_steps(take: Callable[[float], Taken], step_mm: float) -> dict[str, tu
 
 
 def rows(
-    quantities: Mapping[str, Quantity], symbols: tuple[str, ...], level: str, side: Side | None, take: Callable[[], Mapping[str, tuple[float, float]]]
+    quantities: Mapping[str, Quantity],
+    symbols: tuple[str, ...],
+    level: str,
+    side: Side | None,
+    take: Callable[[], Mapping[str, tuple[float, float]]],
 ) -> list[TrueValue]:
     """Rows of quantities that are taken together; all with the same reason where they cannot be taken."""
     try:
