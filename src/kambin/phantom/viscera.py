@@ -72,7 +72,8 @@ def visceral_pieces(parameters: PatientParameters, column: Column) -> tuple[Piec
     near: tuple[tuple[Field, ...], ...] = (beside[Side.RIGHT], (), beside[Side.LEFT], low, low)
     for part, others in zip(colon, near, strict=True):
         clear_of = tuple(Offset(other, 3.5) for other in others)
-        gut = Common((part, Offset(cavity, -1.5)), 3.0)
+        # The rectum leaves the cavity.
+        gut = part if part is colon[-1] else Common((part, Offset(cavity, -1.5)), 3.0)
         pieces += _gut_pieces(Cut(gut, clear_of, 3.0) if clear_of else gut, _belly_gas(room, 42.0))
     return tuple(pieces)
 
