@@ -24,6 +24,7 @@ from kambin.phantom.field import (
     HalfSpace,
     Placed,
     Points,
+    RoundedBox,
     Union,
     Values,
     capsule,
@@ -187,13 +188,26 @@ def _hip(wing: Wing, lean_rad: float) -> Field:
     # The joint belongs to the sacrum, which leans forward in the upright pelvis.
     sacrum = Frame(np.zeros(3), np.array([[1.0, 0.0, 0.0], [0.0, cosine, -sine], [0.0, sine, cosine]]))
     joint = Placed(Sheet(1.0, lateral=True, clear_mm=-0.5 * GAP_MM), sacrum)
-    ilium = Common((wing, joint), 2.0)
+    pad = Placed(_auricular_pad(), sacrum)
+    ilium = Common((Union((wing, pad), 12.0), joint), 2.0)
     bone = Union((ilium, _cup(), *_ischium(), *_pubis()), 9.0)
     socket = capsule(_HEAD, _HEAD, _HEAD_RADIUS_MM)
     mouth = capsule(_HEAD + 14.0 * _OPENING, _HEAD + 40.0 * _OPENING, 22.0, 30.0)
     hollowed = Cut(bone, (socket, mouth), 2.0)
     midline = HalfSpace(np.array([0.5 * SYMPHYSIS_GAP_MM, 0.0, 0.0]), np.array([-1.0, 0.0, 0.0]))
     return Common((hollowed, midline), 2.0)
+
+
+def _auricular_pad() -> Field:
+    """What the ilium turns towards the sacrum, in the frame of the S1 endplate: however steep the sacrum stands, the joint fits."""
+    outward = unit([1.0, -0.48, -0.40])
+    return RoundedBox(Frame(np.array([56.5, -17.5, -29.0]), _about(outward)), (5.5, 16.0, 16.0), 5.4)
+
+
+def _about(outward: FloatArray) -> FloatArray:
+    """Axes whose *right* looks in a direction, *cranial* as upright as may be."""
+    up = unit(np.array([0.0, 0.0, 1.0]) - outward[2] * outward)
+    return np.stack([outward, np.cross(up, outward), up])
 
 
 def _cup() -> Field:
@@ -220,5 +234,14 @@ def _pubis() -> list[Field]:
 
 
 def _chain(stations: tuple[tuple[float, float, float, float], ...]) -> Field:
-    """A bone like a bent rod through points (right, anterior, cranial, radius)."""
-    return Union(tuple(capsule(one[:3], two[:3], one[3], two[3]) for one, two in pairwise(stations)), 1.5)
+    """A bone like a bent rod, smoothly through points (right, anterior, cranial, radius)."""
+    given = np.array(stations)
+    before, after = given[1:-1] - given[:-2], given[2:] - given[1:-1]
+    turn = np.vstack([given[1] - given[0], 0.5 * (before + after), given[-1] - given[-2]])
+    fine = [given[:1]]
+    for share in (0.25, 0.5, 0.75, 1.0):
+        square, cube = share**2, share**3
+        ends = (2 * cube - 3 * square + 1) * given[:-1] + (3 * square - 2 * cube) * given[1:]
+        fine.append(ends + (cube - 2 * square + share) * turn[:-1] + (cube - square) * turn[1:])
+    points = np.vstack([fine[0], np.stack(fine[1:], axis=1).reshape(-1, 4)])
+    return Union(tuple(capsule(one[:3], two[:3], float(one[3]), float(two[3])) for one, two in pairwise(points)))

@@ -96,8 +96,8 @@ class Wing:
         ahead = np.minimum(smooth_maximum(share, np.zeros_like(share), 0.7), 1)
         bulge, bulge_steep = ahead * (2 - ahead), 2 * (1 - ahead) * np.clip(share * kind(1 / 1.4) + kind(0.5), 0, 1) * kind(1 / _FOSSA_MM)
         lean, lean_steep = self._lean(v)
-        place = 62 + kind(0.0045) * behind * behind + bulge * lean - kind(0.0045) * hooked * hooked
-        along_u = -kind(0.009) * behind + bulge_steep * lean - kind(0.009) * hooked
+        place = 62 + kind(0.0045) * behind * behind + bulge * lean - kind(0.010) * hooked * hooked
+        along_u = -kind(0.009) * behind + bulge_steep * lean - kind(0.020) * hooked
         along_v = bulge * lean_steep + kind(_RIDGE) * bulge_steep * lean
         return place, along_u * along_u + along_v * along_v
 
@@ -116,7 +116,7 @@ def _bell(u: Values, v: Values, centre: tuple[float, float], wide: tuple[float, 
     """One in the middle of an oval, nought outside it, without a kink."""
     kind = u.dtype.type
     far = np.square((u - kind(centre[0])) * kind(0.5 / wide[0])) + np.square((v - kind(centre[1])) * kind(0.5 / wide[1]))
-    return np.square(np.maximum(1 - far, 0))
+    return np.asarray(np.square(np.maximum(1 - far, 0)))
 
 
 def half_thickness(u: Values, v: Values, edge: Values) -> Values:
@@ -130,7 +130,7 @@ def half_thickness(u: Values, v: Values, edge: Values) -> Values:
         Distance to the outline, negative inside.
     """
     kind = u.dtype.type
-    behind = _bell(u, v, (2.0, -12.0), (30.0, 38.0)) * kind(8.6)
+    behind = _bell(u, v, (1.0, -12.0), (23.0, 34.0)) * kind(8.6)
     roof = _bell(u, v, (60.0, -88.0), (38.0, 40.0)) * kind(16.5)
     pillar = _bell(u, v, (70.0, 14.0), (16.0, 50.0)) * kind(3.0)
     lip = np.minimum(smooth_maximum(edge + 20, np.zeros_like(u), 16.0) * kind(0.2), kind(4.0))

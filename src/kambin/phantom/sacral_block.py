@@ -13,7 +13,7 @@ import numpy as np
 
 from kambin.geometry import FloatArray
 from kambin.phantom.bend import Arc, Bend
-from kambin.phantom.field import Box, Points, Values, smooth_maximum, smooth_minimum
+from kambin.phantom.field import Blocks, Box, Field, Points, Values, levels, smooth_maximum, smooth_minimum
 from kambin.phantom.morphometry import S1_CONCAVITY_MM, S1_DEPTH_MM, S1_WIDTH_MM
 from kambin.phantom.vertebra import kidney_level
 
@@ -85,7 +85,7 @@ class SacralBlock:
         x, y, z = points * points.dtype.type(1.0 / self.scale)
         s, t = _UNIT_BEND.coordinates(y, z)
         side = np.abs(x)
-        level = smooth_minimum(self._plate(side, y, z, s, t), _first_body(x, y, z), 7.0)
+        level = smooth_minimum(self._plate(side, y, z, s, t), _first_body(x, y, z), 5.0)
         return np.asarray(np.minimum(level, _FAR_MM) * points.dtype.type(self.scale))
 
     def endplate_level(self, x: Values, y: Values, z: Values) -> Values:
@@ -94,7 +94,7 @@ class SacralBlock:
         far = np.square(x / kind(0.42 * S1_WIDTH_MM * self.scale)) + np.square(
             (y + kind(0.08 * S1_DEPTH_MM * self.scale)) / kind(0.40 * S1_DEPTH_MM * self.scale)
         )
-        return z + kind(S1_CONCAVITY_MM * self.scale) * np.square(np.maximum(1 - far, 0))
+        return np.asarray(z + kind(S1_CONCAVITY_MM * self.scale) * np.square(np.maximum(1 - far, 0)))
 
     def ala_height(self, right_mm: float, anterior_mm: float) -> float:
         """Cranial coordinate of the ala's upper surface."""
@@ -125,14 +125,17 @@ def _ala_top(side: Values, y: Values) -> Values:
 
 
 def _first_body(x: Values, y: Values, z: Values) -> Values:
-    """The body of S1: an oval that tapers into the block, its wall behind straight as those of the lumbar bodies."""
+    """The body of S1: an oval that tapers into the block, its wall behind straight as those of the lumbar bodies.
+
+    It stands over the endplate, which `DiscSpace` cuts exactly.
+    """
     kind = x.dtype.type
     below = np.asarray(np.clip(-z, 0, kind(S1_BODY_HEIGHT_MM + 4)))
     half_width = kind(0.5 * S1_WIDTH_MM) - kind(0.30) * below
     back = kind(-0.5 * S1_DEPTH_MM) - kind(0.22) * below
-    depth = kind(S1_DEPTH_MM) - kind(0.37) * below
+    depth = kind(S1_DEPTH_MM) - kind(0.41) * below
     wall = kidney_level(x, y - back - depth / 2, half_width, depth / 2, 0.9 * S1_CANAL_WIDTH_MM)
-    return smooth_maximum(smooth_maximum(wall, z, 2.5), -z - kind(S1_BODY_HEIGHT_MM), 3.0)
+    return smooth_maximum(smooth_maximum(wall, z - 3, 2.0), -z - kind(S1_BODY_HEIGHT_MM), 3.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -221,8 +224,41 @@ class DiscSpace:
     def __call__(self, points: Points) -> Values:
         x, y, z = points
         scale, kind = self.body.scale, points.dtype.type
-        wall = kidney_level(x, y, 0.5 * S1_WIDTH_MM * scale, 0.5 * S1_DEPTH_MM * scale, 0.0) - kind(5.0 * scale)
+        half = np.full_like(x, 0.5 * scale)
+        wall = kidney_level(x, y, half * kind(S1_WIDTH_MM), half * kind(S1_DEPTH_MM), 0.0) - kind(5.0 * scale)
         return np.maximum(-self.body.endplate_level(x, y, z), wall)
+
+
+@dataclass(frozen=True, eq=False)
+class BothSides:
+    """A shape of the right side on both, exactly alike; in a frame whose first coordinate is *right* of the midline.
+
+    Parameters
+    ----------
+    shape
+        Of the right side.
+    """
+
+    shape: Field
+
+    @property
+    def box(self) -> Box:
+        corners = self.shape.box.corners_mm
+        return Box.around(np.vstack([corners, corners * np.array([-1.0, 1.0, 1.0])]))
+
+    @property
+    def slope(self) -> float:
+        return self.shape.slope
+
+    def __call__(self, points: Points) -> Values:
+        return self.shape(_folded(points))
+
+    def on_blocks(self, blocks: Blocks) -> Values:
+        return levels(self.shape, Blocks(_folded(blocks.points), _folded(blocks.middle), blocks.radius_mm))
+
+
+def _folded(points: Points) -> Points:
+    return np.concatenate([np.abs(points[:1]), points[1:]])
 
 
 def at(body: SacralBlock, right: float, s: float, t: float) -> FloatArray:

@@ -19,6 +19,7 @@ from kambin.phantom.sacral_block import (
     BODY_DEPTH,
     CANAL_DEPTH,
     CANAL_HALF_WIDTH,
+    BothSides,
     DiscSpace,
     OpenBehind,
     SacralBlock,
@@ -94,15 +95,15 @@ def build_sacrum(parameters: PatientParameters, column: Column) -> SacrumShape:
     """
     scale, frame = column.scale, column.sacrum
     body = SacralBlock(scale)
-    block = Union((body, *_ornaments(body)), 6.0)
+    block = Union((body, BothSides(_ornaments(body))), 6.0)
     between = Common((block, Sheet(scale, lateral=False, clear_mm=-0.5 * GAP_MM)), 5.0)
-    tools: list[Field] = [SacralCanal(scale, parameters.canal_scale, top_mm=40.0), OpenBehind(scale), DiscSpace(body)]
-    tools += [tool for side in Side for number in _FORAMEN_S_MM for tool in _foramen_tools(body, number, side)]
-    carved = Placed(Cut(between, tuple(tools), 1.5), frame)
+    bores = BothSides(Union(tuple(tool for number in _FORAMEN_S_MM for tool in _foramen_tools(body, number))))
+    joints, arch = _neighbours(parameters, column)
+    carved = Cut(Placed(Cut(between, (bores, OpenBehind(scale)), 1.5), frame), (arch,), 1.0)
     pieces = superior_pieces(parameters, column)
     joined = Union((carved, *pieces.values()), 3.0)
     over = (DiscSpace(body), SacralCanal(scale, parameters.canal_scale, top_mm=40.0))
-    whole = Cut(joined, (*(Placed(tool, frame) for tool in over), *_neighbours(parameters, column)), 1.0)
+    whole = Cut(joined, (*(Placed(tool, frame) for tool in over), *joints), 1.0)
     parts: dict[Structure, Field] = {}
     for name, piece in pieces.items():
         parts[name] = Part(whole, piece, Union((Placed(body, frame), *(other for key, other in pieces.items() if key != name))))
@@ -125,30 +126,28 @@ def _superior(column: Column, joint: JointPlace, hypertrophy_mm: float) -> Field
     return Common((Union((articular_block(joint, -1.0, hypertrophy_mm), stem), 4.0), JointSide(joint, superior=True)), 1.0)
 
 
-def _neighbours(parameters: PatientParameters, column: Column) -> list[Field]:
-    """What of L5 the sacrum keeps clear of: the inferior articular processes with the joints' gap, the rest of the arch by a little."""
+def _neighbours(parameters: PatientParameters, column: Column) -> tuple[tuple[Field, ...], Field]:
+    """What of L5 the sacrum keeps clear of: the inferior articular processes with the joints' gap, and the arch, by a little."""
     segment, hypertrophy = column.segments["l5s1"], parameters.at("facet_hypertrophy", "l5s1")
-    gaps = {Kind.INFERIOR_ARTICULAR: segment.joints[Side.LEFT].size.gap_mm, Kind.LAMINA: _ARCH_GAP_MM, Kind.SPINOUS: _ARCH_GAP_MM}
     pieces = vertebral_pieces(column.vertebrae[Level.L5], None, segment, (0.0, hypertrophy))
-    return [Offset(piece, gaps[name.kind]) for name, piece in pieces.items() if name.kind in gaps]
+    gap = segment.joints[Side.LEFT].size.gap_mm
+    joints = tuple(Offset(piece, gap) for name, piece in pieces.items() if name.kind is Kind.INFERIOR_ARTICULAR)
+    arch = Union(tuple(piece for name, piece in pieces.items() if name.kind in (Kind.LAMINA, Kind.SPINOUS)))
+    return joints, Offset(arch, _ARCH_GAP_MM)
 
 
-def _ornaments(body: SacralBlock) -> list[Field]:
-    """Median crest, articular and lateral tubercles, cornua."""
+def _ornaments(body: SacralBlock) -> Field:
+    """Median crest, articular and lateral tubercles, cornua, of the right side."""
     scale = body.scale
     result: list[Field] = []
     for place, height in _CREST:
         foot, tip = (at(body, 0.0, place + down, roof_at(place) + up) for down, up in ((-3.0, -1.0), (1.0, height - 3.5)))
         low = at(body, 0.0, place + 11.0, roof_at(place + 11.0) + 0.5)
         result += [capsule(foot, tip, 3.5 * scale, 3.2 * scale), capsule(tip, low, 3.0 * scale, 2.6 * scale)]
-    for side in Side:
-        for place, across in ((33.0, 21.0), (56.0, 18.5), (74.0, 16.0)):
-            result.append(_bump(body, side.sign * across, place, 2.6))
-        for place, across in ((47.0, 35.0), (68.0, 31.0), (86.0, 27.0)):
-            result.append(_bump(body, side.sign * across, place, 3.0))
-        horn = [at(body, side.sign * 8.2, place, roof_at(place) + up) for place, up in ((92.0, 0.0), (109.0, 1.5))]
-        result.append(capsule(horn[0], horn[1], 2.4 * scale, 2.2 * scale))
-    return result
+    result += [_bump(body, across, place, 2.6) for place, across in ((33.0, 21.0), (56.0, 18.5), (74.0, 16.0))]
+    result += [_bump(body, across, place, 3.0) for place, across in ((47.0, 35.0), (68.0, 31.0), (86.0, 27.0))]
+    horn = [at(body, 8.2, place, roof_at(place) + up) for place, up in ((92.0, 0.0), (109.0, 1.5))]
+    return Union((*result, capsule(horn[0], horn[1], 2.4 * scale, 2.2 * scale)), 3.0)
 
 
 def _bump(body: SacralBlock, right: float, place: float, radius: float) -> Field:
@@ -158,15 +157,14 @@ def _bump(body: SacralBlock, right: float, place: float, radius: float) -> Field
     return capsule(one, two, radius * body.scale)
 
 
-def _foramen_tools(body: SacralBlock, number: int, side: Side) -> list[Field]:
-    """Bores from the canal to the pelvic and the dorsal surface."""
+def _foramen_tools(body: SacralBlock, number: int) -> list[Field]:
+    """Bores from the canal to the pelvic and the dorsal surface, of the right side."""
     scale = body.scale
-    line = _centre_line(body, number, side)
+    line = _centre_line(body, number, Side.RIGHT)
     ventral, s = _VENTRAL_RADIUS_MM[number], _FORAMEN_S_MM[number] + _SLANT_MM[number]
     radii = np.array([0.55, 0.75, 0.92, 1.0, 1.15]) * ventral * scale
     bores: list[Field] = [capsule(a, b, r0, r1) for a, b, r0, r1 in zip(line[:-1], line[1:], radii[:-1], radii[1:], strict=True)]
-    x = side.sign * _DORSAL_X_MM[number]
-    dorsal = _DORSAL_RADIUS_MM[number]
+    x, dorsal = _DORSAL_X_MM[number], _DORSAL_RADIUS_MM[number]
     inner, outer = value(BODY_DEPTH, s) - 2.0, roof_at(s) + 5.0
     bores.append(capsule(at(body, 0.95 * x, s, inner), at(body, x, s + 1.5, outer), dorsal * scale, 1.2 * dorsal * scale))
     return bores
