@@ -26,6 +26,8 @@ _TAKE_OFF_DEG = dict(zip(LUMBAR, (48.0, 44.0, 39.0, 34.0, 30.0, 26.0), strict=Tr
 _ORIGIN_MM = dict(zip(LUMBAR, (10.5, 10.4, 9.9, 9.3, 8.6, 8.0), strict=True))
 _GANGLION_CLEAR_MM = 1.2
 """Between the lower edge of the pedicle and the ganglion."""
+_CLEAR_MM, _ROUNDS = 0.4, 12
+"""What a nerve keeps between itself and bone or disc, and how often its path is looked at again."""
 
 
 def root_path(place: VertebraPlace, below: VertebraPlace | None, side: Side, parameters: PatientParameters) -> FloatArray:
@@ -109,8 +111,16 @@ class Chain:
         return self._whole.on_blocks(blocks)
 
 
-def build_roots(column: Column, sacrum: SacrumShape, parameters: PatientParameters) -> tuple[Piece, ...]:
-    """The exiting roots T12 to S2 of both sides, each with its ganglion. S2's have no name: no level is called so."""
+def build_roots(
+    column: Column, sacrum: SacrumShape, parameters: PatientParameters, obstacles: tuple[Field, ...] = ()
+) -> tuple[Piece, ...]:
+    """The exiting roots T12 to S2 of both sides, each with its ganglion. S2's have no name: no level is called so.
+
+    Parameters
+    ----------
+    obstacles
+        Bones and discs: a root gives way to what would stand in its path, as a root that a disc presses on does.
+    """
     places = list(column.vertebrae.values())
     scale = parameters.root_scale
     pieces = []
@@ -121,11 +131,11 @@ def build_roots(column: Column, sacrum: SacrumShape, parameters: PatientParamete
             if below is None:
                 skeleton = np.vstack([skeleton, _over_ala(column, side)])
             name = Structure(Kind.NERVE_ROOT, place.level, side)
-            pieces += _root(name, skeleton, 3, ROOT_DIAMETER_MM[place.level] * scale, GANGLION_MM[place.level], scale)
+            pieces += _root(name, skeleton, 3, ROOT_DIAMETER_MM[place.level] * scale, GANGLION_MM[place.level], scale, obstacles)
     for side in Side:
         first, second = (_sacral_path(column, sacrum, number, side) for number in (1, 2))
-        pieces += _root(Structure(Kind.NERVE_ROOT, Level.S1, side), first, 3, 5.0 * scale, (6.4, 13.0), scale)
-        pieces += _root(None, second, 2, 3.6 * scale, (5.0, 10.0), scale)
+        pieces += _root(Structure(Kind.NERVE_ROOT, Level.S1, side), first, 3, 5.0 * scale, (6.4, 13.0), scale, obstacles)
+        pieces += _root(None, second, 2, 3.6 * scale, (5.0, 10.0), scale, obstacles)
     return tuple(pieces)
 
 
@@ -152,13 +162,21 @@ def _sacral_path(column: Column, sacrum: SacrumShape, number: int, side: Side) -
 
 
 def _root(
-    name: Structure | None, skeleton: FloatArray, ganglion_at: int, diameter_mm: float, ganglion_mm: tuple[float, float], scale: float
+    name: Structure | None,
+    skeleton: FloatArray,
+    ganglion_at: int,
+    diameter_mm: float,
+    ganglion_mm: tuple[float, float],
+    scale: float,
+    obstacles: tuple[Field, ...],
 ) -> list[Piece]:
     """One root along its skeleton, with its ganglion about one of the skeleton's points."""
-    path = smooth_path(skeleton)
     thick = 0.5 * diameter_mm
     width, length = (0.5 * value * scale for value in ganglion_mm)
-    centre = skeleton[ganglion_at]
+    path = smooth_path(skeleton)
+    at = int(np.argmin(np.linalg.norm(path - skeleton[ganglion_at], axis=1)))
+    path = _given_way(path, np.where(np.abs(np.arange(len(path)) - at) <= 1, width, thick), obstacles)
+    centre = path[at]
     along = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(path, axis=0), axis=1))])
     middle = along[np.argmin(np.linalg.norm(path - centre, axis=1))]
     # Thinner inside the canal, swollen at the ganglion.
@@ -170,6 +188,25 @@ def _root(
     direction /= np.linalg.norm(direction)
     ganglion = capsule(centre - direction * max(length - width, 0.5), centre + direction * max(length - width, 0.5), 0.97 * width)
     return [Piece(nerve, (Layer(Tissue.NERVE),), name), Piece(ganglion, (Layer(Tissue.GANGLION),))]
+
+
+def _given_way(path: FloatArray, radii_mm: FloatArray, obstacles: tuple[Field, ...]) -> FloatArray:
+    """A path moved off what it would run through: each point along the obstacle's gradient until the nerve's radius is clear of it."""
+    box = Box.around(path, 8.0)
+    near = [o for o in obstacles if (o.box.common(box).high_mm > o.box.common(box).low_mm).all()]
+    path = path.copy()
+    steps = np.concatenate([np.zeros((1, 3)), 0.25 * np.eye(3), -0.25 * np.eye(3)])
+    for _ in range(_ROUNDS if near else 0):
+        points = (path[:, None, :] + steps).reshape(-1, 3).T
+        level = np.min([shape(points) for shape in near], axis=0).reshape(len(path), 7)
+        gradient = (level[:, 1:4] - level[:, 4:7]) / 0.5
+        gradient /= np.maximum(np.linalg.norm(gradient, axis=1, keepdims=True), 1e-6)
+        push = np.clip(radii_mm + _CLEAR_MM - level[:, 0], 0.0, 1.0)[:, None] * gradient
+        # Neighbours are taken along, so that the nerve bends instead of breaking.
+        spread = push.copy()
+        spread[1:-1] = 0.6 * push[1:-1] + 0.25 * (push[:-2] + push[2:])
+        path += 0.8 * spread
+    return path
 
 
 def origins(column: Column, parameters: PatientParameters) -> Mapping[tuple[Level, Side], FloatArray]:

@@ -94,6 +94,7 @@ def build_patient(parameters: PatientParameters) -> Patient:
     bones = [Piece(shape, _BONE, name) for name, shape in build_hips(parameters, column).items()]
     bones.append(Piece(sacrum.whole, _BONE, Structure(Kind.SACRUM)))
     bones += [Piece(shape.whole, _BONE, Structure(Kind.VERTEBRA, level)) for level, shape in vertebrae.items()]
+    obstacles = (*(bone.shape for bone in bones), *(disc.shape for disc in discs if disc.structure))
     pieces = (
         *skin_pieces(parameters, column),
         *visceral_pieces(parameters, column),
@@ -105,7 +106,7 @@ def build_patient(parameters: PatientParameters) -> Patient:
         *pieces_of(flava, Tissue.LIGAMENT),
         *discs,
         *bones,
-        *(_outside(piece, sac[0].shape) for piece in build_roots(column, sacrum, parameters)),
+        *(_outside(piece, sac[0].shape) for piece in build_roots(column, sacrum, parameters, obstacles)),
         *sac,
     )
     parts = {name: shape for vertebra in vertebrae.values() for name, shape in vertebra.parts.items()}
