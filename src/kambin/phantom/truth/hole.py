@@ -18,8 +18,9 @@ from kambin.phantom.truth.value import Unknown
 SLIT_MM = 1.2
 _WIDEST_BRIDGE_MM = 14.0
 _MOST_BRIDGES = 6
-_ALIKE = 1.03
-"""Bridges whose lengths differ by less than this count as equally short: a facet joint is as wide at its end as in its middle."""
+_ALIKE = 1.08
+"""Bridges whose lengths differ by less than this count as equally short, and the one nearest to the hole is taken: a facet joint is as
+wide at its far end as where the hole opens into it."""
 BoolArray = npt.NDArray[np.bool_]
 
 
@@ -113,6 +114,7 @@ def _shortest_bridge(sheet: Sheet, rim: FloatArray, depth: FloatArray, seed: tup
     while high - low > sheet.step_mm / 8:
         middle = 0.5 * (low + high)
         low, high = (middle, high) if _reaches_out(depth > middle, seed) else (low, middle)
+    high = min(max(high, _ALIKE * low), float(depth[seed]) - 1e-6)
     if 2 * low > _WIDEST_BRIDGE_MM:
         raise Unknown(f"the rim is open by {2 * low:.1f} mm")
     inside, way_out = _piece(depth > high, seed), _piece(depth > low, seed)

@@ -54,9 +54,9 @@ _TABLE = (
     ("nerve_to_disc", "ND", "exiting root to disc", "mm", "Shortest distance from the exiting root to the disc."),
     ("nerve_to_pedicle", "NP", "exiting root to pedicle", "mm", "Shortest distance from the exiting root to the pedicle that it passes "
      "under."),
-    ("kambin_triangle", "KT", "Kambin triangle", "mm²", "In a view from 45° behind and beside: the right-angled triangle between the "
-     "exiting root, the line beside the superior articular process or the sac, and the upper rim of the lower vertebra."),
-    ("safe_triangle", "ST", "safe triangle", "mm²", "In the same view: between the lower edge of the upper pedicle, the lateral border of "
+    ("kambin_triangle", "KT", "Kambin triangle", "mm²", "In a stated view: between the exiting root, the superior articular process or the "
+     "sac, and the upper rim of the lower vertebra."),
+    ("safe_triangle", "ST", "safe triangle", "mm²", "In a stated view: between the lower edge of the upper pedicle, the lateral border of "
      "the upper body and the outer border of the exiting root."),
     ("interlaminar_width", "IWw", "interlaminar window width", "mm", "Extent along *right* of the gap between the two arches seen along "
      "the segment's anterior axis; gaps narrower than three millimetres are joints."),

@@ -22,6 +22,7 @@ from kambin.phantom.truth.value import Quantity, Taken, TrueValue, Unknown, at_t
 SCHEMA = "kambin.truth/1"
 STEP_MM = 0.5
 """The coarser of the two steps; each quantity takes its own share of it."""
+_NO_VIEW = "the view that the triangle is seen in has not been agreed"
 T = TypeVar("T")
 
 
@@ -199,6 +200,8 @@ class Table:
         found += self.row(("Line A",), name, side, lambda h: corridor.line_a(anatomy, self.segment(space, h), side, h))
         found += self.row(("ND",), name, side, lambda h: corridor.nerve_to_disc(anatomy, space, side, h))
         found += self.row(("NP",), name, side, lambda h: corridor.nerve_to_pedicle(anatomy, space, side, h))
+        # The view of the two triangles is the planner's to state; until it does there is no one truth.
+        found += [TrueValue(QUANTITIES[symbol], name, side, None, None, _NO_VIEW) for symbol in ("KT", "ST")]
         found += self.row(("SKl",), name, side, lambda h: corridor.skin_beside(anatomy, self.segment(space, h), side))
         return found
 
