@@ -2,6 +2,9 @@
 
 The sheet is told in a chart: `u` runs horizontally from the back to the front, a third of a right angle outwards; `v` upwards; `w`
 outwards across both. Millimetres of the mean man, the origin in the middle of the S1 endplate, the pelvis upright.
+
+Papers give spans and thicknesses, not the course of the outline or of the sheet: those were drawn after the proportions of one man's
+pelvis (Remus 2021, PLoS ONE 16:e0250456) and then brought to the published spans.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""The sacro-iliac joint: one curved sheet for both bones, so that they lie against each other everywhere and overlap nowhere."""
+"""The sacro-iliac joint: one curved sheet for both bones, so that they lie against each other everywhere and overlap nowhere.
+
+Its course follows sections of one man's pelvis (Remus 2021, PLoS ONE 16:e0250456), brought to the published breadth of the sacrum.
+"""
 
 from __future__ import annotations
 
