@@ -9,6 +9,7 @@ from itertools import pairwise
 import numpy as np
 
 from kambin.anatomy.structures import Level, Side
+from kambin.errors import InputError
 from kambin.geometry import FloatArray, Frame
 from kambin.phantom.morphometry import (
     DISC_WEDGE_SHARE,
@@ -24,6 +25,7 @@ from kambin.phantom.morphometry import (
 )
 from kambin.phantom.parameters import PatientParameters
 
+_EDGE_MM = 1.0
 _HOLLOW_IN_MIDDLE = 0.92
 """Share of an endplate's hollow at the middle of its depth: the deepest point lies further back (`kambin.phantom.vertebra.Body`)."""
 
@@ -142,7 +144,7 @@ def build_column(parameters: PatientParameters) -> Column:
     """Place the vertebrae one on the other, from the sacrum upwards, and lay the origin of space into the middle of L3."""
     scale = parameters.bone_scale
     sizes = {level: _size(level, parameters) for level in LUMBAR}
-    wedges = _disc_wedges(parameters, sizes)
+    wedges = disc_wedges(parameters)
     bends = _side_bends(parameters)
     slope = np.radians(parameters.sacral_slope_deg)
     sacrum = Frame(np.zeros(3), _turned_about_right(np.eye(3), -slope))
@@ -151,9 +153,7 @@ def build_column(parameters: PatientParameters) -> Column:
     below, below_depth = sacrum, S1_DEPTH_MM * scale
     for level, segment in zip(reversed(LUMBAR), reversed(SEGMENTS), strict=True):
         size = sizes[level]
-        hollow = S1_CONCAVITY_MM * scale if below is sacrum else sizes[LUMBAR[LUMBAR.index(level) + 1]].upper_concavity_mm
-        # The height is told where it is measured, between the hollows; the rims are nearer to each other.
-        height = max(parameters.at("disc_height", segment) - _HOLLOW_IN_MIDDLE * (hollow + size.lower_concavity_mm), 1.5)
+        height = _rim_height(level, segment, sizes, parameters)
         half = np.radians(0.5 * wedges[segment])
         axes = _turned_about_right(below.axes, half)
         axes = _bent(axes, np.radians(bends[segment]))
@@ -192,10 +192,45 @@ def _size(level: Level, parameters: PatientParameters) -> VertebraSize:
     )
 
 
-def _disc_wedges(parameters: PatientParameters, sizes: Mapping[Level, VertebraSize]) -> dict[str, float]:
-    """The discs bend by what the bodies leave of the lordosis."""
-    rest = parameters.lordosis_deg - sum(sizes[level].wedge_deg for level in LUMBAR[1:])
-    return {segment: rest * share for segment, share in DISC_WEDGE_SHARE.items()}
+def disc_wedges(parameters: PatientParameters) -> dict[str, float]:
+    """How much each disc bends, degrees: together with the bodies' wedges they make the lordosis.
+
+    A thin disc bends no further than until its edges behind are a millimetre apart; the others take over what it cannot.
+
+    Raises
+    ------
+    InputError
+        When the discs are too thin for the lordosis.
+    """
+    sizes = {level: _size(level, parameters) for level in LUMBAR}
+    most = {}
+    for level, segment in zip(LUMBAR, SEGMENTS, strict=True):
+        gap = max(_rim_height(level, segment, sizes, parameters) - _EDGE_MM, 0.0)
+        most[segment] = float(np.degrees(2 * np.arctan(gap / sizes[level].lower_depth_mm)))
+    wanted = parameters.lordosis_deg - sum(sizes[level].wedge_deg for level in LUMBAR[1:])
+    wedges = {segment: min(wanted * share, most[segment]) for segment, share in DISC_WEDGE_SHARE.items()}
+    lumbar = SEGMENTS[1:]
+    for _ in range(len(lumbar)):
+        missing = wanted - sum(wedges[segment] for segment in lumbar)
+        room = {segment: most[segment] - wedges[segment] for segment in lumbar}
+        if missing < 1e-9 or sum(room.values()) < 1e-9:
+            break
+        for segment in lumbar:
+            wedges[segment] += min(missing * room[segment] / sum(room.values()), room[segment])
+    missing = wanted - sum(wedges[segment] for segment in lumbar)
+    if missing > 1e-6:
+        possible = parameters.lordosis_deg - missing
+        raise InputError(
+            "patient parameters", f"lordosis_deg {parameters.lordosis_deg:g}: expected at most {possible:.1f} with discs as thin as these"
+        )
+    return wedges
+
+
+def _rim_height(level: Level, segment: str, sizes: Mapping[Level, VertebraSize], parameters: PatientParameters) -> float:
+    """Between the middles of a disc's two rims: its height is told where it is measured, between the hollows."""
+    below = LUMBAR.index(level) + 1
+    hollow = S1_CONCAVITY_MM * parameters.bone_scale if below == len(LUMBAR) else sizes[LUMBAR[below]].upper_concavity_mm
+    return max(parameters.at("disc_height", segment) - _HOLLOW_IN_MIDDLE * (hollow + sizes[level].lower_concavity_mm), 1.5)
 
 
 def _side_bends(parameters: PatientParameters) -> dict[str, float]:

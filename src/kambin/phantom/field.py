@@ -112,18 +112,46 @@ def levels(shape: Field, blocks: Blocks) -> Values:
 
 
 def _joined(parts: Sequence[Field], signs: Sequence[int], blocks: Blocks, width_mm: float) -> Values:
-    """The smooth minimum of several levels (some negated) where each is looked at only in those blocks where it can be the smallest."""
+    """The blended minimum of several levels (some negated) where each is looked at only in those blocks where it can matter."""
     middles = np.stack([sign * part(blocks.middle) for part, sign in zip(parts, signs, strict=True)])
     reach = np.array([part.slope * blocks.radius_mm for part in parts], dtype=middles.dtype)[:, None]
-    # Blending reaches a width beyond the smallest level, and a little further where several parts blend.
-    wanted = middles - reach <= (middles + reach).min(axis=0) + 2.0 * width_mm
-    result = np.full(blocks.points.shape[1:], 1e3, dtype=blocks.points.dtype)
+    wanted = middles - reach <= (middles + reach).min(axis=0) + width_mm
+    smallest = np.full(blocks.points.shape[1:], 1e3, dtype=blocks.points.dtype)
+    found: list[tuple[npt.NDArray[np.intp] | slice, Values]] = []
     for part, sign, where in zip(parts, signs, wanted, strict=True):
         chosen = np.flatnonzero(where)
-        if len(chosen) == len(where):
-            result = smooth_minimum(result, sign * levels(part, blocks), width_mm)
-        elif len(chosen):
-            result[chosen] = smooth_minimum(result[chosen], sign * levels(part, blocks.some(chosen)), width_mm)
+        if len(chosen):
+            everywhere = len(chosen) == len(where)
+            values = sign * levels(part, blocks if everywhere else blocks.some(chosen))
+            found.append((slice(None) if everywhere else chosen, values))
+            smallest[found[-1][0]] = np.minimum(smallest[found[-1][0]], values)
+    if width_mm <= 0.0 or len(found) < 2:
+        return smallest
+    # The smallest level itself blends with itself by the most there is, which is taken back.
+    result = smallest + smallest.dtype.type(0.25 * width_mm)
+    for chosen_or_all, values in found:
+        result[chosen_or_all] -= _blending(values - smallest[chosen_or_all], width_mm)
+    return result
+
+
+def _blending(above: Values, width_mm: float) -> Values:
+    """How far a level that lies `above` the smallest one draws it down."""
+    near = np.maximum(width_mm - above, 0)
+    near *= near
+    near *= near.dtype.type(0.25 / width_mm)
+    return near
+
+
+def blended_minimum(several: Sequence[Values], width_mm: float) -> Values:
+    """The smallest of several levels, drawn down by each other one that lies less than the width above it, in no order."""
+    smallest = several[0]
+    for other in several[1:]:
+        smallest = np.minimum(smallest, other)
+    if width_mm <= 0.0 or len(several) < 2:
+        return smallest
+    result = smallest + smallest.dtype.type(0.25 * width_mm)
+    for one in several:
+        result -= _blending(one - smallest, width_mm)
     return result
 
 
@@ -287,7 +315,7 @@ class Union:
     parts
         At least one.
     fillet_mm
-        Where two surfaces are nearer than this, they are blended; the fillet is at most a quarter of it thick.
+        Where two levels differ by less than this, they are blended; each other part adds at most a quarter of it.
     """
 
     parts: tuple[Field, ...]
@@ -302,10 +330,7 @@ class Union:
         return max(part.slope for part in self.parts)
 
     def __call__(self, points: Points) -> Values:
-        result = self.parts[0](points)
-        for part in self.parts[1:]:
-            result = smooth_minimum(result, part(points), self.fillet_mm)
-        return result
+        return blended_minimum([part(points) for part in self.parts], self.fillet_mm)
 
     def on_blocks(self, blocks: Blocks) -> Values:
         return _joined(self.parts, [1] * len(self.parts), blocks, self.fillet_mm)
@@ -338,10 +363,7 @@ class Cut:
         return max(self.whole.slope, *(tool.slope for tool in self.tools))
 
     def __call__(self, points: Points) -> Values:
-        result = -self.whole(points)
-        for tool in self.tools:
-            result = smooth_minimum(result, tool(points), self.round_mm)
-        return -result
+        return -blended_minimum([-self.whole(points), *(tool(points) for tool in self.tools)], self.round_mm)
 
     def on_blocks(self, blocks: Blocks) -> Values:
         return -_joined((self.whole, *self.tools), [-1] + [1] * len(self.tools), blocks, self.round_mm)
@@ -374,10 +396,7 @@ class Common:
         return max(part.slope for part in self.parts)
 
     def __call__(self, points: Points) -> Values:
-        result = -self.parts[0](points)
-        for part in self.parts[1:]:
-            result = smooth_minimum(result, -part(points), self.round_mm)
-        return -result
+        return -blended_minimum([-part(points) for part in self.parts], self.round_mm)
 
     def on_blocks(self, blocks: Blocks) -> Values:
         return -_joined(self.parts, [-1] * len(self.parts), blocks, self.round_mm)

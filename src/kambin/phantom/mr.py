@@ -33,6 +33,8 @@ class MrScanner:
         (Mugler 2014, J Magn Reson Imaging 39:745).
     echo_train
         Whether narrowly spaced echoes make fat bright.
+    restored
+        Whether what is left after the echo train is tipped back, which brightens fluids (driven equilibrium).
     field_t
         1.5 or 3.
     shape, spacing_mm
@@ -86,6 +88,7 @@ class MrScanner:
     shape: tuple[int, int, int]
     spacing_mm: tuple[float, float, float]
     echo_train: bool = True
+    restored: bool = False
     field_t: float = 1.5
     across: int = 0
     phase: int = 2
@@ -141,9 +144,14 @@ class MrScanner:
         return asdict(self)
 
 
-def spin_echo(proton_density: float, t1_ms: float, t2_ms: float, tr_ms: float, te_ms: float) -> float:
-    """Signal of a spin echo with a long repetition against the echo time: PD (1 - exp(-TR/T1)) exp(-TE/T2)."""
-    return proton_density * (1.0 - math.exp(-tr_ms / t1_ms)) * math.exp(-te_ms / t2_ms)
+def spin_echo(proton_density: float, t1_ms: float, t2_ms: float, tr_ms: float, te_ms: float, *, restored: bool = False) -> float:
+    """Signal of a spin echo with a long repetition against the echo time: PD (1 - exp(-TR/T1)) exp(-TE/T2).
+
+    Where what is left of the transverse magnetisation is tipped back after the echo (driven equilibrium; Becker 1969, J Am Chem Soc
+    91:7784), a fluid begins the next repetition with it: PD (1 - E1) E2 / (1 - E1 E2), E1 and E2 being the two exponentials.
+    """
+    e1, e2 = math.exp(-tr_ms / t1_ms), math.exp(-te_ms / t2_ms)
+    return proton_density * (1.0 - e1) * e2 / (1.0 - e1 * e2 if restored else 1.0)
 
 
 def water_and_fat(tissue: MrTissue, scanner: MrScanner) -> tuple[float, float]:
@@ -151,8 +159,8 @@ def water_and_fat(tissue: MrTissue, scanner: MrScanner) -> tuple[float, float]:
     field = 0 if scanner.field_t < 2 else 1
     fat_t2 = FAT_T2_ECHO_TRAIN_MS if scanner.echo_train else FAT_T2_SINGLE_ECHO_MS
     tr, te = scanner.tr_ms, scanner.contrast_te_ms
-    water = spin_echo(tissue.proton_density * (1.0 - tissue.fat), tissue.t1_ms[field], tissue.t2_ms, tr, te)
-    return water, spin_echo(tissue.proton_density * tissue.fat, FAT_T1_MS[field], fat_t2, tr, te)
+    water = spin_echo(tissue.proton_density * (1.0 - tissue.fat), tissue.t1_ms[field], tissue.t2_ms, tr, te, restored=scanner.restored)
+    return water, spin_echo(tissue.proton_density * tissue.fat, FAT_T1_MS[field], fat_t2, tr, te, restored=scanner.restored)
 
 
 def white(scanner: MrScanner) -> float:

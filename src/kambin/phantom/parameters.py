@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 from kambin.errors import InputError
-from kambin.phantom.morphometry import DISC_HEIGHT_MM, SEGMENTS
+from kambin.phantom.morphometry import DISC_HEIGHT_MM
 
 SEXES = ("female", "male")
 

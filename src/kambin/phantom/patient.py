@@ -90,7 +90,7 @@ def build_patient(parameters: PatientParameters) -> Patient:
     vertebrae = _vertebrae(column, parameters)
     discs = _discs(column, sacrum, parameters)
     flava = build_flava(column, parameters)
-    sac = build_sac(column, parameters, (*(piece.shape for piece in discs if piece.structure), *flava))
+    sac = build_sac(column, sacrum, parameters, (*(piece.shape for piece in discs if piece.structure), *flava))
     bones = [Piece(shape, _BONE, name) for name, shape in build_hips(parameters, column).items()]
     bones.append(Piece(sacrum.whole, _BONE, Structure(Kind.SACRUM)))
     bones += [Piece(shape.whole, _BONE, Structure(Kind.VERTEBRA, level)) for level, shape in vertebrae.items()]

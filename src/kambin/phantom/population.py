@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from kambin.errors import InputError
+from kambin.phantom.column import disc_wedges
 from kambin.phantom.morphometry import DISC_HEIGHT_MM, SEGMENTS
 from kambin.phantom.parameters import SEXES, PatientParameters, ranges
 
@@ -53,7 +55,19 @@ def sample(seed: int, changes: Mapping[str, Any] | None = None) -> PatientParame
         if name in allowed:
             drawn[name] = round(float(np.clip(value, *allowed[name])), 3)
     drawn.update(given)
-    return PatientParameters(**_reconciled(drawn, set(given)))
+    patient = PatientParameters(**_reconciled(drawn, set(given)))
+    # Thin discs cannot bend far: who has them has less lordosis.
+    while "lordosis_deg" not in given and not _can_bend(patient):
+        patient = patient.changed({"lordosis_deg": round(patient.lordosis_deg - 2.0, 3)})
+    return patient
+
+
+def _can_bend(patient: PatientParameters) -> bool:
+    try:
+        disc_wedges(patient)
+    except InputError:
+        return False
+    return True
 
 
 def _person(z: list[float], coin: float, given: Mapping[str, Any]) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from kambin.phantom.morphometry import LUMBAR, S1_DEPTH_MM
 from kambin.phantom.nerves import Chain, origins, smooth_path
 from kambin.phantom.parameters import PatientParameters
 from kambin.phantom.raster import Layer, Piece
+from kambin.phantom.sacrum import SacrumShape
 from kambin.phantom.tissue import Tissue
 from kambin.phantom.vertebra import Landmarks
 
@@ -101,14 +102,16 @@ def canal_stations(column: Column) -> tuple[FloatArray, FloatArray, FloatArray]:
     return np.array(levels), np.array(points), np.array(backs)
 
 
-def sac_sweep(column: Column, parameters: PatientParameters) -> Sweep:
-    """The sac before anything presses on it."""
+def sac_sweep(column: Column, sacrum: SacrumShape, parameters: PatientParameters) -> Sweep:
+    """The sac before anything presses on it: behind discs and bodies, then in the middle of the sacral canal."""
     levels, front, back = canal_stations(column)
     table = np.array([(level, *values) for level, values in _HALF_MM.items()])
     half = np.stack([np.interp(levels, table[:, 0], table[:, k]) for k in (1, 2)], axis=1) * parameters.sac_scale * column.scale
     half *= min(parameters.canal_scale, 1.0)
     gap = np.interp(levels, table[:, 0], table[:, 3])
     centres = front + back * (gap + half[:, 1])[:, None]
+    for place, number in ((-2, 1), (-1, 2)):
+        centres[place] = np.mean([sacrum.foramina[number, side][0] for side in Side], axis=0)
     return Sweep(*_dense(centres, half))
 
 
@@ -117,7 +120,9 @@ def _dense(centres: FloatArray, half: FloatArray, steps: int = 12) -> tuple[Floa
     return both[:, :3], both[:, 3:]
 
 
-def build_sac(column: Column, parameters: PatientParameters, pressing: tuple[Field, ...]) -> tuple[Piece, ...]:
+def build_sac(
+    column: Column, sacrum: SacrumShape, parameters: PatientParameters, pressing: tuple[Field, ...]
+) -> tuple[Piece, ...]:
     """The sac, dented by what presses on it; then CSF, cord and roots inside.
 
     Parameters
@@ -125,7 +130,7 @@ def build_sac(column: Column, parameters: PatientParameters, pressing: tuple[Fie
     pressing
         Discs and ligaments; the sac keeps half a millimetre from them.
     """
-    sweep = sac_sweep(column, parameters)
+    sweep = sac_sweep(column, sacrum, parameters)
     sac = Cut(sweep, tuple(Offset(shape, 0.5) for shape in pressing), 1.0) if pressing else sweep
     inner = (*_strands(column, parameters, sweep), _cord(column, parameters, sweep))
     return (

@@ -34,6 +34,7 @@ SCANNERS: Mapping[str, Scanner] = MappingProxyType(
             tr_ms=2800.0,
             te_ms=189.0,
             contrast_te_ms=95.0,
+            restored=True,
             shape=(128, 320, 320),
             spacing_mm=(0.8, 0.8, 0.8),
             field_t=3.0,

@@ -12,8 +12,11 @@ from kambin.phantom.truth.endplates import Segment, level_in
 from kambin.phantom.truth.hole import hole_about
 from kambin.phantom.truth.nearest import distance, from_point
 from kambin.phantom.truth.plane import Sheet, axis, curves, extent, largest, spread
-from kambin.phantom.truth.value import Unknown
+from kambin.phantom.truth.value import FLOOR, SAFETY, Unknown
 from kambin.phantom.truth.view import View, view_of
+
+_SPACING_MM = 0.03
+"""Of points on the two surfaces where they are nearest."""
 
 
 def exiting_level(space: Space) -> Level:
@@ -21,20 +24,25 @@ def exiting_level(space: Space) -> Level:
     return Level(space.name.split("/")[0])
 
 
-def nerve_to_disc(anatomy: Anatomy, space: Space, side: Side, step: float) -> dict[str, float]:
-    """ND, mm: from the exiting root to the disc."""
+def nerve_to_disc(anatomy: Anatomy, space: Space, side: Side) -> dict[str, tuple[float, float]]:
+    """ND, mm, with its bound: from the exiting root to the disc."""
     root = anatomy.shape(Kind.NERVE_ROOT, exiting_level(space), side)
     if space.disc is None:
         raise Unknown(f"this patient has no {space.name} disc")
-    return {"ND": distance(root, space.disc, 0.1 * step)[0]}
+    return {"ND": _bounded(*distance(root, space.disc, _SPACING_MM))}
 
 
-def nerve_to_pedicle(anatomy: Anatomy, space: Space, side: Side, step: float) -> dict[str, float]:
-    """NP, mm: from the exiting root to the pedicle that it passes under."""
+def nerve_to_pedicle(anatomy: Anatomy, space: Space, side: Side) -> dict[str, tuple[float, float]]:
+    """NP, mm, with its bound: from the exiting root to the pedicle that it passes under."""
     root = anatomy.shape(Kind.NERVE_ROOT, exiting_level(space), side)
     if side not in space.pedicle:
         raise Unknown(f"this patient has no {side} pedicle of {exiting_level(space)}")
-    return {"NP": distance(root, space.pedicle[side], 0.1 * step)[0]}
+    return {"NP": _bounded(*distance(root, space.pedicle[side], _SPACING_MM))}
+
+
+def _bounded(value: float, before: float) -> tuple[float, float]:
+    """A value with its bound from the one at a coarser spacing."""
+    return value, max(SAFETY * abs(value - before), FLOOR)
 
 
 def line_a(anatomy: Anatomy, segment: Segment, side: Side, step: float) -> dict[str, float]:

@@ -16,8 +16,8 @@ from kambin.phantom.truth.view import View, view_of
 
 _BEHIND_MM, _BEFORE_MM, _BELOW_MM, _ABOVE_MM = 36.0, 8.0, 24.0, 34.0
 """The window: from the disc space's posterior edge, and from its mid-plane."""
-_STATION_MM = 1.0
-_SECTION_STEP_MM = 0.2
+_STATION_MM = 1.25
+_SECTION_STEP_MM = 0.25
 
 
 @dataclass(frozen=True, eq=False)

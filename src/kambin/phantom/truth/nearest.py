@@ -39,8 +39,8 @@ def surface_points(shape: Field, box: Box, step: float) -> FloatArray:
     return on_surface(shape, near, 2, 0.05) if step >= _FIRST_MM else on_surface(shape, near)
 
 
-def distance(one: Field, other: Field, step: float) -> tuple[float, FloatArray, FloatArray]:
-    """The shortest distance between two shapes and the points where it lies; 0 where they overlap.
+def distance(one: Field, other: Field, step: float) -> tuple[float, float]:
+    """The shortest distance between two shapes, 0 where they overlap, and what the last but one spacing of points gave.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ def distance(one: Field, other: Field, step: float) -> tuple[float, FloatArray, 
         if not len(cloud):
             raise Unknown("a shape has no surface to measure from")
         if (np.asarray(beside(np.ascontiguousarray(cloud.T))) < 0).any():
-            return 0.0, cloud[0], cloud[0]
+            return 0.0, 0.0
     return _closing_in((one, other), clouds, step)
 
 
@@ -78,16 +78,17 @@ def from_point(point: FloatArray, shape: Field, step: float) -> tuple[float, Flo
     return float(lengths.min()), cloud[int(lengths.argmin())]
 
 
-def _closing_in(shapes: tuple[Field, Field], clouds: list[FloatArray], step: float) -> tuple[float, FloatArray, FloatArray]:
+def _closing_in(shapes: tuple[Field, Field], clouds: list[FloatArray], step: float) -> tuple[float, float]:
     from scipy.spatial import cKDTree
 
-    pitch = _FIRST_MM
+    pitch, before = _FIRST_MM, np.inf
     while True:
         lengths, index = cKDTree(clouds[1]).query(clouds[0])
         first = int(lengths.argmin())
         pair = clouds[0][first], clouds[1][index[first]]
         if pitch <= step:
-            return float(lengths[first]), *pair
+            return float(lengths[first]), before
+        before = float(lengths[first])
         pitch *= 0.4
         clouds = [np.vstack([p[None], surface_points(s, Box.around(p, 3.5 * pitch), pitch)]) for s, p in zip(shapes, pair, strict=True)]
 

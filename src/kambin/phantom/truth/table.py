@@ -198,8 +198,8 @@ class Table:
         found += rows(QUANTITIES, ("FA₃",), name, side, lambda: foramen.narrowest(self.half(space, side, 0.5 * STEP_MM)))
         found += self.row(("ICH",), name, side, lambda h: self._crest(space, side, h))
         found += self.row(("Line A",), name, side, lambda h: corridor.line_a(anatomy, self.segment(space, h), side, h))
-        found += self.row(("ND",), name, side, lambda h: corridor.nerve_to_disc(anatomy, space, side, h))
-        found += self.row(("NP",), name, side, lambda h: corridor.nerve_to_pedicle(anatomy, space, side, h))
+        found += rows(QUANTITIES, ("ND",), name, side, lambda: corridor.nerve_to_disc(anatomy, space, side))
+        found += rows(QUANTITIES, ("NP",), name, side, lambda: corridor.nerve_to_pedicle(anatomy, space, side))
         # The view of the two triangles is the planner's to state; until it does there is no one truth.
         found += [TrueValue(QUANTITIES[symbol], name, side, None, None, _NO_VIEW) for symbol in ("KT", "ST")]
         found += self.row(("SKl",), name, side, lambda h: corridor.skin_beside(anatomy, self.segment(space, h), side))
