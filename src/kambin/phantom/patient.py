@@ -12,7 +12,7 @@ import numpy.typing as npt
 from kambin.anatomy.structures import Kind, Level, Side, Structure
 from kambin.phantom.column import Column, build_column
 from kambin.phantom.disc import HeightOver, build_disc, over_upper_plate
-from kambin.phantom.field import Cut, Field, Offset, into
+from kambin.phantom.field import Cut, Field, Offset, Union, into
 from kambin.phantom.hip import build_hips
 from kambin.phantom.ligament import build_cartilage, build_fat, build_flava, build_interspinous, pieces_of
 from kambin.phantom.morphometry import LUMBAR, S1_DEPTH_MM, S1_WIDTH_MM, SEGMENTS
@@ -24,12 +24,14 @@ from kambin.phantom.sac import build_sac
 from kambin.phantom.sacrum import SacrumShape, build_sacrum, superior_pieces
 from kambin.phantom.skin import skin_pieces
 from kambin.phantom.tissue import Tissue
-from kambin.phantom.vertebra import Part, VertebraShape, build_vertebra, vertebral_pieces
+from kambin.phantom.vertebra import Part, VertebraShape, build_vertebra, grown_to_sacrum, vertebral_pieces
 from kambin.phantom.vessels import vessel_pieces
 from kambin.phantom.viscera import visceral_pieces
 from kambin.volume import Grid
 
 CORTEX_MM = 0.9
+_PSEUDARTHROSIS_MM = 0.8
+"""Left between a transitional vertebra's wings and the sacrum."""
 _BONE = (Layer(Tissue.CORTICAL_BONE), Layer(Tissue.MARROW, CORTEX_MM))
 
 
@@ -87,7 +89,7 @@ def build_patient(parameters: PatientParameters) -> Patient:
     """The patient that the parameters describe."""
     column = build_column(parameters)
     sacrum = build_sacrum(parameters, column)
-    vertebrae = _vertebrae(column, parameters)
+    vertebrae = _vertebrae(column, sacrum, parameters)
     discs = _discs(column, sacrum, parameters)
     flava = build_flava(column, parameters)
     sac = build_sac(column, sacrum, parameters, (*(piece.shape for piece in discs if piece.structure), *flava))
@@ -119,7 +121,7 @@ def _outside(root: Piece, sac: Field) -> Piece:
     return Piece(Cut(root.shape, (sac,)), root.layers, root.structure)
 
 
-def _vertebrae(column: Column, parameters: PatientParameters) -> dict[Level, VertebraShape]:
+def _vertebrae(column: Column, sacrum: SacrumShape, parameters: PatientParameters) -> dict[Level, VertebraShape]:
     """The vertebrae, each kept clear of its neighbours' articular processes."""
     segments = list(column.segments.values())
     grown = {segment: parameters.at("facet_hypertrophy", segment) for segment in SEGMENTS}
@@ -129,6 +131,11 @@ def _vertebrae(column: Column, parameters: PatientParameters) -> dict[Level, Ver
         over = grown[SEGMENTS[index - 1]] if index else 0.0
         pieces[level] = vertebral_pieces(place, above, segments[index], (over, grown[SEGMENTS[index]]))
     pieces[Level.S1] = superior_pieces(parameters, column)
+    if parameters.sacralisation > 0:
+        for side in Side:
+            name = Structure(Kind.TRANSVERSE, Level.L5, side)
+            wing = grown_to_sacrum(column.vertebrae[Level.L5], side, sacrum.ala_top(side), parameters.sacralisation)
+            pieces[Level.L5][name] = Union((pieces[Level.L5][name], wing), 4.0)
     levels = (*LUMBAR, Level.S1)
     result = {}
     for index, (level, place) in enumerate(column.vertebrae.items()):
@@ -138,6 +145,8 @@ def _vertebrae(column: Column, parameters: PatientParameters) -> dict[Level, Ver
             clear_of += _processes(pieces[levels[index - 1]], Kind.INFERIOR_ARTICULAR, gap)
         gap = segments[index].joints[Side.LEFT].size.gap_mm
         clear_of += _processes(pieces[levels[index + 1]], Kind.SUPERIOR_ARTICULAR, gap)
+        if level is Level.L5 and parameters.sacralisation > 0:
+            clear_of.append(Offset(sacrum.whole, _PSEUDARTHROSIS_MM))
         result[level] = build_vertebra(place, pieces[level], tuple(clear_of))
     return result
 

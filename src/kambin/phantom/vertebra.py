@@ -295,6 +295,22 @@ def _transverse(marks: Landmarks, side: Side) -> Field:
     return Union((slab(base, tip, up, 5.5, 2.8), capsule(base, (base + tip) / 2, 6.0, 3.6)), _FILLET_MM)
 
 
+def grown_to_sacrum(place: VertebraPlace, side: Side, contact_mm: FloatArray, share: float) -> Field:
+    """What a transitional vertebra's transverse process has more: a broad wing that reaches a share of the way down to the ala.
+
+    Parameters
+    ----------
+    contact_mm
+        Point of the ala that it would meet.
+    share
+        0 to 1; at 1 it touches.
+    """
+    marks, size = Landmarks(place), place.size
+    out = 0.62 * size.transverse_span_mm / 2
+    start = marks.at(side.sign * out, size.pedicle_length_mm + 6.0, marks.pedicle_z_mm)
+    return capsule(start, start + share * (contact_mm - start), 6.0 + 3.0 * share, 5.0 + 5.0 * share)
+
+
 def _spinous(marks: Landmarks) -> Field:
     size = marks.size
     start = marks.lamina_middle()

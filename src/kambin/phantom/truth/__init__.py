@@ -8,7 +8,7 @@ neither called nor copied.
 Not here: the entry distance Line B and the angle α, which belong to a planned trajectory.
 """
 
-from kambin.phantom.truth.table import SCHEMA, true_values, truth_json, values_of
+from kambin.phantom.truth.table import SCHEMA, text_of, true_values, truth_json, values_of
 from kambin.phantom.truth.value import Quantity, TrueValue, Unknown
 
-__all__ = ["SCHEMA", "Quantity", "TrueValue", "Unknown", "true_values", "truth_json", "values_of"]
+__all__ = ["SCHEMA", "Quantity", "TrueValue", "Unknown", "text_of", "true_values", "truth_json", "values_of"]

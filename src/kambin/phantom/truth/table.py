@@ -73,7 +73,17 @@ def truth_json(patient: Patient, version: str = "") -> str:
     version
         Kambin's version.
     """
-    values = true_values(patient)
+    return text_of(true_values(patient), asdict(patient.parameters), version)
+
+
+def text_of(values: tuple[TrueValue, ...], source: Mapping[str, Any], version: str = "") -> str:
+    """True values that are there already as JSON text.
+
+    Parameters
+    ----------
+    source
+        What they are the values of: a patient's parameters.
+    """
     quantities: Mapping[str, Quantity] = {row.quantity.key: row.quantity for row in values}
     document = {
         "schema": SCHEMA,
@@ -81,7 +91,7 @@ def truth_json(patient: Patient, version: str = "") -> str:
         "coordinate_system": "RAS",
         "length_unit": "mm",
         "disclaimer": "True values of a digital patient. Research software. Not a medical device; not for clinical use.",
-        "input": asdict(patient.parameters),
+        "input": dict(source),
         "quantities": [asdict(quantity) for quantity in quantities.values()],
         "rows": [_row(row) for row in values],
     }
