@@ -82,8 +82,8 @@ def test_box_holds_all_that_is_inside(name: str) -> None:
     inside = points[:, SHAPES[name](points) < 0]
     box = SHAPES[name].box
     assert inside.shape[1] > 500
-    assert (inside.T >= box.low_mm - 1e-6).all()
-    assert (inside.T <= box.high_mm + 1e-6).all()
+    assert (box.low_mm - 1e-6 <= inside.T).all()
+    assert (box.high_mm + 1e-6 >= inside.T).all()
 
 
 def test_volumes_of_closed_forms() -> None:

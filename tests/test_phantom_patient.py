@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -21,9 +22,9 @@ HARD = (Kind.VERTEBRA, Kind.SACRUM, Kind.HIP, Kind.DISC)
 
 @pytest.fixture(scope="module")
 def patients() -> dict[str, object]:
-    worn = PatientParameters().changed(
-        {"herniation_l4l5_mm": 6.0, "herniation_lateral_mm": 7.0, "slip_l4l5_mm": 5.0, "facet_hypertrophy_l4l5_mm": 3.0, "scoliosis_deg": 20.0}
-    )
+    herniation = {"herniation_l4l5_mm": 6.0, "herniation_lateral_mm": 7.0}
+    wear = {"slip_l4l5_mm": 5.0, "facet_hypertrophy_l4l5_mm": 3.0, "scoliosis_deg": 20.0}
+    worn = PatientParameters().changed(herniation | wear)
     return {"mean": build_patient(PatientParameters()), "worn": build_patient(worn), "seed 3": build_patient(sample(3))}
 
 
@@ -69,7 +70,7 @@ def test_each_root_passes_under_its_pedicle(patients) -> None:
     """Seen from the side each ganglion lies below its own pedicle and above the next one, behind the body, before the facets."""
     patient = patients["mean"]
     places = list(patient.column.vertebrae.values())
-    for place, below in zip(places, places[1:], strict=False):
+    for place, below in pairwise(places):
         for side in Side:
             shape = patient.shapes[Structure(Kind.NERVE_ROOT, place.level, side)]
             size = place.size
@@ -92,7 +93,8 @@ def test_mean_man_is_mirrored_left_to_right(patients) -> None:
     rng = np.random.default_rng(2)
     points = rng.uniform((-60, -70, -140), (60, 30, 110), (20_000, 3)).T
     mirrored = points * np.array([[-1.0], [1.0], [1.0]])
-    for structure in (Structure(Kind.VERTEBRA, Level.L4), Structure(Kind.DISC, Level.L5), Structure(Kind.SACRUM), Structure(Kind.DURAL_SAC)):
+    whole = (Kind.SACRUM, Kind.DURAL_SAC)
+    for structure in (Structure(Kind.VERTEBRA, Level.L4), Structure(Kind.DISC, Level.L5), *(Structure(kind) for kind in whole)):
         shape = patient.shapes[structure]
         assert np.abs(shape(points) - shape(mirrored)).max() < 1e-6, structure.key
     left, right = (patient.shapes[Structure(Kind.NERVE_ROOT, Level.L5, side)] for side in Side)

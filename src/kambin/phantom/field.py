@@ -139,7 +139,7 @@ def _blending(above: Values, width_mm: float) -> Values:
     near = np.maximum(width_mm - above, 0)
     near *= near
     near *= near.dtype.type(0.25 / width_mm)
-    return near
+    return np.asarray(near)
 
 
 def blended_minimum(several: Sequence[Values], width_mm: float) -> Values:
@@ -245,7 +245,7 @@ class Ellipsoid:
         scaled = local / half
         far = np.sqrt(np.square(scaled).sum(axis=0))
         steep = np.sqrt(np.square(scaled / half).sum(axis=0))
-        return _value_over_gradient(far, steep, points.dtype.type(min(self.half_mm)))
+        return _value_over_gradient(far, steep, min(self.half_mm))
 
 
 @dataclass(frozen=True, eq=False)
@@ -529,7 +529,7 @@ def _value_over_gradient(far: Values, steep: Values, smallest: Values | float) -
     Off the surface, where the quotient may tell the distance along the wrong axis, it is held to what the smallest half axis allows.
     """
     first_order = far / np.maximum(steep, _TINY)
-    return np.asarray((far - 1) * np.minimum(first_order, smallest * _ELLIPSE_SLOPE))
+    return np.asarray((far - 1) * np.minimum(first_order, far.dtype.type(_ELLIPSE_SLOPE) * smallest))
 
 
 def slab(

@@ -142,10 +142,10 @@ def _write_patient(order: PhantomOrder, index: int, folder: Path, progress: Prog
     scan = simulate(patient.pieces, order.scanner, grid, seed=order.seed + index, progress=_told(progress, "scanning", 0.25, 0.7))
     write_nifti(scan, folder / SCAN)
     if order.truth:
-        from kambin.phantom.truth import true_values, truth_json
+        from kambin.phantom.truth import truth_json
 
         progress("working out the truth", 0.7)
-        (folder / TRUTH).write_text(truth_json(true_values(patient)), encoding="utf-8")
+        (folder / TRUTH).write_text(truth_json(patient, __version__), encoding="utf-8")
 
 
 def _told(progress: Progress, text: str, start: float, stop: float) -> Any:
