@@ -38,7 +38,7 @@ SHAPES: dict[str, Field] = {
     "cone": capsule((-8, 0, 0), (9, 4, -3), 7.0, 3.0),
     "ellipsoid": Ellipsoid(TURNED, (12.0, 7.0, 5.0)),
     "box": RoundedBox(TURNED, (12.0, 7.0, 5.0), 2.0),
-    "rod": EllipticRod(TURNED, 10.0, (6.0, 4.0), (4.0, 7.0)),
+    "rod": EllipticRod(TURNED, (-10.0, 0.0, 10.0), ((6.0, 4.0), (5.0, 6.0), (4.0, 7.0))),
     "plate": slab((-9, 0, 2), (8, 3, -2), (0, 0, 1), 8.0, 2.5),
     "union": Union((capsule((-8, 0, 0), (9, 4, -3), 5.0), Ellipsoid(TURNED, (12.0, 7.0, 5.0)), capsule((0, 0, -12), (0, 0, 12), 3.0)), 4.0),
     "cut": Cut(RoundedBox(TURNED, (12.0, 9.0, 8.0), 2.0), (capsule((-20, 0, 0), (20, 0, 0), 4.0),), 1.5),

@@ -123,10 +123,10 @@ def test_pedicle_that_is_an_oblique_waisted_rod() -> None:
     frame = Frame.from_cranial_anterior(middle, [0.0, 0.0, 1.0], ahead)
     small, large = (width / 2, height / 2), (0.75 * width, 0.75 * height)
     rods = [
-        EllipticRod(frame.moved_to(middle + 5.0 * ahead), 5.0, small, large),
-        EllipticRod(frame.moved_to(middle - 5.0 * ahead), 5.0, large, small),
+        EllipticRod(frame.moved_to(middle + 5.0 * ahead), (-5.0, 5.0), (small, large)),
+        EllipticRod(frame.moved_to(middle - 5.0 * ahead), (-5.0, 5.0), (large, small)),
         # Over the seam of the two, which is no inside of either.
-        EllipticRod(frame, 1.0, small, small),
+        EllipticRod(frame, (-1.0, 1.0), (small, small)),
     ]
     body = block(HERE, (24.0, 15.0, 13.0))
     lamina = block(Frame(np.array([14.0, -34.0, 0.0]), np.eye(3)), (10.0, 4.0, 12.0))

@@ -74,7 +74,7 @@ def demo(
         from kambin.cli import show
         from kambin.pipeline.phantom import PhantomOrder, demonstrate
 
-        order: PhantomOrder = PhantomOrder(seed)
+        order: PhantomOrder = PhantomOrder(seed, truth=False)
         with progress_bar(quiet) as bar:
             result = demonstrate(order, output, overwrite=overwrite, progress=bar)
         if json:

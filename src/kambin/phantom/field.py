@@ -480,37 +480,36 @@ def smooth_maximum(one: Values, other: Values, width_mm: float) -> Values:
 
 @dataclass(frozen=True, eq=False)
 class EllipticRod:
-    """A straight rod of elliptic section whose half axes change evenly from one end to the other; flat ends.
+    """A straight rod of elliptic section whose half axes change evenly from station to station; flat ends.
 
     Parameters
     ----------
     frame
-        Origin in the middle; the rod runs along *anterior*.
-    half_length_mm
-        Of the rod.
-    back_mm, front_mm
-        Half axes along right and cranial at its two ends.
+        The rod runs along its *anterior*.
+    along_mm
+        Places of the stations, ascending; the rod ends at the first and the last.
+    half_mm
+        Half axes along right and cranial at each station.
     """
 
     frame: Frame
-    half_length_mm: float
-    back_mm: tuple[float, float]
-    front_mm: tuple[float, float]
+    along_mm: tuple[float, ...]
+    half_mm: tuple[tuple[float, float], ...]
     slope: float = field(default=2.7, init=False)
 
     @property
     def box(self) -> Box:
-        right, up = (max(pair) for pair in zip(self.back_mm, self.front_mm, strict=True))
-        reach = np.abs(self.frame.axes * np.array([right, self.half_length_mm, up])[:, None]).sum(axis=0)
-        return Box(self.frame.origin_mm - reach, self.frame.origin_mm + reach)
+        right, up = np.max(self.half_mm, axis=0)
+        low, high = np.array([-right, self.along_mm[0], -up]), np.array([right, self.along_mm[-1], up])
+        return Box.around(self.frame.world(Box(low, high).corners_mm))
 
     def __call__(self, points: Points) -> Values:
         right, along, up = into(self.frame, points)
         kind = points.dtype.type
-        share = np.clip(along / kind(2 * self.half_length_mm) + kind(0.5), 0, 1)
-        a = kind(self.back_mm[0]) + share * kind(self.front_mm[0] - self.back_mm[0])
-        b = kind(self.back_mm[1]) + share * kind(self.front_mm[1] - self.back_mm[1])
-        return np.asarray(np.maximum(ellipse_level(right, up, a, b), np.abs(along) - kind(self.half_length_mm)))
+        halves = np.asarray(self.half_mm)
+        a, b = (np.interp(along, self.along_mm, halves[:, k]).astype(kind) for k in range(2))
+        ends = np.maximum(kind(self.along_mm[0]) - along, along - kind(self.along_mm[-1]))
+        return np.asarray(np.maximum(ellipse_level(right, up, a, b), ends))
 
 
 def ellipse_level(x: Values, y: Values, a: Values | float, b: Values | float) -> Values:
@@ -528,7 +527,8 @@ def _value_over_gradient(far: Values, steep: Values, smallest: Values | float) -
 
     Off the surface, where the quotient may tell the distance along the wrong axis, it is held to what the smallest half axis allows.
     """
-    first_order = far / np.maximum(steep, _TINY)
+    # On the very axis the quotient is nothing over nothing.
+    first_order = np.where(far > _TINY, far / np.maximum(steep, _TINY), smallest)
     return np.asarray((far - 1) * np.minimum(first_order, far.dtype.type(_ELLIPSE_SLOPE) * smallest))
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from itertools import pairwise
 
 import numpy as np
 
@@ -262,11 +261,8 @@ def _pedicle(marks: Landmarks, side: Side) -> Field:
         (0.5 * size.pedicle_length_mm + 2.0, 1.04),
         (0.5 * size.pedicle_length_mm + 11.0, 0.6),
     )
-    rods = []
-    for (start, thick), (stop, thin) in pairwise(stations):
-        middle, reach = isthmus + ahead * (start + stop) / 2, (stop - start) / 2
-        rods.append(EllipticRod(frame.moved_to(middle), reach, (thick * half[0], thick * half[1]), (thin * half[0], thin * half[1])))
-    return Union(tuple(rods))
+    sections = tuple((share * half[0], share * half[1]) for _place, share in stations)
+    return EllipticRod(frame, tuple(place for place, _share in stations), sections)
 
 
 def _lamina(marks: Landmarks, side: Side) -> Field:
@@ -386,7 +382,8 @@ def _canal(marks: Landmarks) -> Field:
     centre = marks.at(0.0, half[1], 0.0)
     upright = Frame.from_cranial_anterior(centre, marks.frame.anterior, marks.frame.cranial)
     section = (half[0], half[1] + 1.0)
-    tube = EllipticRod(upright, marks.place.height_mm, section, section)
+    reach = marks.place.height_mm
+    tube = EllipticRod(upright, (-reach, reach), (section, section))
     front = HalfSpace(marks.at(0.0, 0.0, 0.0), marks.frame.anterior)
     return Common((tube, front))
 
