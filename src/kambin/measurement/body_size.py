@@ -1,8 +1,8 @@
 """Vertebral body height (anterior, middle, posterior), width and depth.
 
-Heights (mm) between the endplates along the vertebra's cranial axis in its mid-sagittal plane, taken as disc heights are. Width
-and depth (mm): extent of
-the body along the vertebra's right axis and, in the mid-sagittal plane, along its anterior axis, at mid-height.
+Heights (mm) between the endplates along the vertebra's cranial axis in its mid-sagittal plane, taken as disc heights are. At mid-height:
+width (mm), the extent along the vertebra's right axis of the front two thirds of the body (behind, the pedicles' roots widen it), and
+depth (mm), the extent of all of it along the anterior axis in the mid-sagittal plane.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from kambin.spine import Vertebra
 _EDGE_FRACTION = 0.1
 _MIDLINE_MM = 3.0
 _TRIM = 0.02
+_PEDICLE_SHARE = 1.0 / 3.0
+"""Share of a body's depth, from behind, that the pedicles may rise from."""
 
 
 def _quantity(key: str, symbol: str, name: str, definition: str, plausible: tuple[float, float]) -> Quantity:
@@ -37,7 +39,13 @@ POSTERIOR = _quantity(
     _ALONG + "a tenth of their common depth before the posterior edge.",
     (10.0, 45.0),
 )
-WIDTH = _quantity("body_width", "VW", "body width", "Extent of the body along the vertebra's right axis at mid-height.", (25.0, 75.0))
+WIDTH = _quantity(
+    "body_width",
+    "VW",
+    "body width",
+    "Extent along the vertebra's right axis, at mid-height, of the front two thirds of the body.",
+    (25.0, 75.0),
+)
 DEPTH = _quantity(
     "body_depth",
     "VD",
@@ -98,9 +106,11 @@ def body_width_and_depth(vertebra: Vertebra) -> dict[Quantity, tuple[float, Evid
     section = body.section(frame).largest
     if section.is_empty:
         raise NotMeasurable(f"the body of {vertebra.level} does not reach its own mid-height")
-    width, left, right = extent_along(section.points, (1.0, 0.0), _TRIM)
-    at = float(left[1] + right[1]) / 2
     back, front = _chord(section, 0.0)
+    # Behind, the roots of the pedicles stand out sideways; where exactly they end is nobody's to say.
+    before_pedicles = section.points[section.points[:, 1] >= back + _PEDICLE_SHARE * (front - back)]
+    width, left, right = extent_along(before_pedicles, (1.0, 0.0), _TRIM)
+    at = float(left[1] + right[1]) / 2
     return {
         WIDTH: (width, _axial_line(vertebra, WIDTH.symbol, (float(left[0]), at), (float(right[0]), at))),
         DEPTH: (front - back, _axial_line(vertebra, DEPTH.symbol, (0.0, back), (0.0, front))),
