@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from kambin.anatomy.structures import Kind, Level, Structure
+from kambin.anatomy.structures import Kind, Structure
 from kambin.geometry import Frame
 from kambin.phantom.column import SegmentPlace, VertebraPlace
 from kambin.phantom.field import Box, Ellipsoid, Field, Points, Union, Values, into, smooth_maximum
@@ -18,7 +18,8 @@ from kambin.phantom.vertebra import Body, kidney_level
 
 HeightOver = Callable[[Points], Values]
 """Height of points over an endplate's surface, in patient millimetres; negative below it."""
-_NUCLEUS_SHARE = 0.62
+_NUCLEUS_SHARE = 0.68
+"""Of the disc's diameters in the young: bright on T2 over 58 % of the depth and 66 % of the width (JCAT 2022;46:487, mixed ages)."""
 _NUCLEUS_CLEAR_MM = 0.8
 """Cartilage between the nucleus and the bone."""
 
@@ -131,8 +132,3 @@ def _herniation(segment: SegmentPlace, half: tuple[float, float], hilum_mm: floa
     back = np.sin(turn) * segment.frame.right - np.cos(turn) * segment.frame.anterior
     frame = Frame.from_cranial_anterior(centre, segment.frame.cranial, -back)
     return Ellipsoid(frame, (max(5.0, 1.1 * out), out, 0.5 * segment.height_mm))
-
-
-def disc_level(structure: Structure) -> Level | None:
-    """The level of the vertebra above a disc."""
-    return structure.level
