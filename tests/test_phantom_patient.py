@@ -12,9 +12,9 @@ import pytest
 from kambin.anatomy import Kind, Level, Side, Structure
 from kambin.cli import main
 from kambin.errors import InputError
-from kambin.phantom import PatientParameters, build_patient, sample
+from kambin.phantom import PatientParameters, build_patient, sample, simulate
 from kambin.phantom.morphometry import LUMBAR, VERTEBRAE
-from kambin.volume import Grid
+from kambin.volume import Grid, Scan
 
 SOFT = (Kind.NERVE_ROOT, Kind.DURAL_SAC)
 HARD = (Kind.VERTEBRA, Kind.SACRUM, Kind.HIP, Kind.DISC)
@@ -175,6 +175,9 @@ def test_command_writes_a_patient_that_measures(tmp_path: Path, capsys) -> None:
     for name in ("labels.nii.gz", "scan.nii.gz", "parameters.json"):
         assert (made / name).read_bytes() == (again / name).read_bytes(), name
     capsys.readouterr()
+    scan = Scan.read(made / "scan.nii.gz")
+    assert scan.provenance["simulated"]
+    assert "no human being" in scan.provenance["doubts"][0]
 
 
 @pytest.mark.parametrize(
@@ -197,3 +200,8 @@ def test_command_refuses_what_cannot_be(arguments: tuple[str, ...], told: str, t
 
 def test_every_lumbar_level_has_a_size() -> None:
     assert tuple(VERTEBRAE) == LUMBAR
+
+
+def test_a_field_of_view_beside_the_patient_is_refused(patients) -> None:
+    with pytest.raises(InputError, match="lies beside"):
+        simulate(patients["mean"].pieces, "ct-thin", Grid.axis_aligned((20, 20, 20), 2.0, (900.0, 0.0, 0.0)))

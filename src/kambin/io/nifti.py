@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from kambin.errors import InputError
+from kambin.io.nifti_writer import SIMULATED
 from kambin.io.raw import RawVolume, bad_spacing, make_grid, three_axes
 
 _UNIT_MM = {"meter": 1000.0, "mm": 1.0, "micron": 0.001, "unknown": 1.0}
@@ -49,7 +50,10 @@ def read_nifti(path: Path) -> RawVolume:
         raise InputError(path, f"expected one number a voxel, found values of type {array.dtype}")
     array = three_axes(path, array)
     affine, doubts = _affine(path, image.header, array.shape[:3])
-    provenance = {"file": path.name, "format": "NIfTI", "sha256": digest}
+    provenance: dict[str, Any] = {"file": path.name, "format": "NIfTI", "sha256": digest}
+    if bytes(image.header["descrip"]).startswith(SIMULATED):
+        doubts = (*doubts, f"{path.name} is a simulated scan: a digital patient, no human being")
+        provenance["simulated"] = True
     return RawVolume(path, array, make_grid(path, array.shape, affine), None, _names(image.header), doubts, provenance)
 
 

@@ -275,6 +275,11 @@ def _radius(grid: Grid, size: npt.NDArray[np.int64]) -> float:
     return float(max(0.5 * np.linalg.norm(linear @ signs) for signs in _DIAGONALS))
 
 
+def meets(shape: Field, grid: Grid) -> bool:
+    """Whether a shape's box and a grid have voxels in common."""
+    return _window(shape, grid) is not None
+
+
 def _window(shape: Field, grid: Grid) -> list[tuple[int, int]] | None:
     """Index ranges that hold the shape's box and a voxel around it; None where it lies outside the grid."""
     corners = grid.voxel(shape.box.corners_mm)

@@ -17,7 +17,7 @@ from kambin.phantom.field import Box
 from kambin.phantom.mr import MrScanner, channel_values
 from kambin.phantom.mr_acquisition import Acquisition
 from kambin.phantom.random_contrast import RandomScanner, drawn
-from kambin.phantom.raster import Piece, Progress
+from kambin.phantom.raster import Piece, Progress, meets
 from kambin.phantom.tissue import Tissue
 from kambin.volume import Grid, Scan, canonical
 
@@ -127,7 +127,8 @@ def simulate(
     Raises
     ------
     InputError
-        When the scanner is not known, the seed is negative, there is nothing to scan, or the grid is absurd; before memory is taken.
+        When the scanner is not known, the seed is negative, there is nothing to scan, or the grid is absurd or misses the patient;
+        before memory is taken.
     """
     machine = _scanner(scanner)
     if not pieces:
@@ -135,6 +136,8 @@ def simulate(
     if not isinstance(seed, int) or seed < 0:
         raise InputError("seed", f"expected a whole number from 0 on, found {seed!r}")
     lattice = usual_grid(machine, _aim_mm(pieces, machine)) if grid is None else _canonical(_checked(grid))
+    if not any(meets(piece.shape, lattice) for piece in pieces):
+        raise InputError("grid", "expected a field of view that meets the patient, found one that lies beside")
     values = _values(pieces, machine, lattice, seed, progress)
     return Scan(lattice, values, machine.modality, _provenance(scanner, machine, seed))
 
