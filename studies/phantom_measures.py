@@ -41,7 +41,8 @@ def study(seed: int, spacing_mm: float, parts: bool) -> list[dict[str, object]]:
     measured = {(r.quantity.symbol, str(r.level), None if r.side is None else r.side.value): r for r in rows}
     result: list[dict[str, object]] = []
     for true in true_values(patient):
-        row = measured.get((true.symbol, true.level, true.side))
+        side = None if true.side is None else true.side.value
+        row = measured.get((true.symbol, true.level, side))
         if row is None:
             continue
         result.append(
@@ -50,7 +51,7 @@ def study(seed: int, spacing_mm: float, parts: bool) -> list[dict[str, object]]:
                 "labels": "parts" if parts else "whole",
                 "symbol": true.symbol,
                 "level": true.level,
-                "side": true.side or "",
+                "side": side or "",
                 "unit": true.unit,
                 "truth": "" if true.value is None else f"{true.value:.5g}",
                 "bound": "" if true.value is None else f"{true.bound:.2g}",
