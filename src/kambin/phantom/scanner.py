@@ -136,7 +136,9 @@ def simulate(
     if not isinstance(seed, int) or seed < 0:
         raise InputError("seed", f"expected a whole number from 0 on, found {seed!r}")
     lattice = usual_grid(machine, _aim_mm(pieces, machine)) if grid is None else _canonical(_checked(grid))
-    if not any(meets(piece.shape, lattice) for piece in pieces):
+    size = np.asarray(lattice.shape)
+    # As far again on each side: what lies there may fold in.
+    if not any(meets(piece.shape, lattice.crop(-size, 2 * size)) for piece in pieces):
         raise InputError("grid", "expected a field of view that meets the patient, found one that lies beside")
     values = _values(pieces, machine, lattice, seed, progress)
     return Scan(lattice, values, machine.modality, _provenance(scanner, machine, seed))
