@@ -16,6 +16,7 @@ from kambin import __version__
 from kambin.cli import patients
 from kambin.cli.bar import progress_bar
 from kambin.cli.door import BAD_INPUT, DONE, INTERRUPTED, Terminated, door
+from kambin.cli.numbers import three_numbers
 from kambin.errors import InputError
 
 if TYPE_CHECKING:
@@ -225,15 +226,10 @@ def _level(text: str | None) -> Level | None:
 def _factors(text: str | None) -> tuple[float, float, float] | None:
     if text is None:
         return None
-    try:
-        factors = [float(part) for part in text.split(",")]
-    except ValueError:
-        factors = []
-    if len(factors) == 1:
-        factors *= 3
-    if len(factors) != 3:
+    factors = three_numbers(text)
+    if factors is None:
         raise InputError("--spacing-scale", f"expected three factors such as 1.5,1.5,2, or one for all axes, found {text!r}")
-    return factors[0], factors[1], factors[2]
+    return factors
 
 
 def _do(work: Callable[[Progress], RunResult], quiet: bool, as_json: bool) -> None:

@@ -8,6 +8,7 @@ import typer
 
 from kambin.cli.bar import progress_bar
 from kambin.cli.door import door
+from kambin.cli.numbers import three_numbers
 from kambin.errors import InputError
 
 if TYPE_CHECKING:
@@ -111,12 +112,7 @@ def _settings(texts: list[str] | None) -> dict[str, Any]:
 def _spacing(text: str | None) -> tuple[float, float, float] | None:
     if text is None:
         return None
-    try:
-        numbers = [float(part) for part in text.split(",")]
-    except ValueError:
-        numbers = []
-    if len(numbers) == 1:
-        numbers *= 3
-    if len(numbers) != 3 or not all(0.0 < n < 50.0 for n in numbers):
+    numbers = three_numbers(text)
+    if numbers is None or not all(0.0 < n < 50.0 for n in numbers):
         raise InputError("--spacing", f"expected one or three millimetres above 0 and below 50, found {text!r}")
-    return numbers[0], numbers[1], numbers[2]
+    return numbers
