@@ -9,23 +9,8 @@ from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
 from kambin.geometry import Frame
-from kambin.phantom.field import (
-    Blocks,
-    Common,
-    Cut,
-    Ellipsoid,
-    EllipticRod,
-    Field,
-    HalfSpace,
-    Offset,
-    Placed,
-    RoundCone,
-    RoundedBox,
-    Union,
-    capsule,
-    levels,
-    slab,
-)
+from kambin.phantom.compose import Blocks, Common, Cut, Offset, Placed, Union, levels
+from kambin.phantom.field import Ellipsoid, EllipticRod, Field, HalfSpace, RoundCone, RoundedBox, capsule, slab
 from kambin.phantom.raster import Layer, Piece, paint_labels, paint_signal
 from kambin.phantom.tissue import Tissue
 from kambin.volume import Grid

@@ -12,7 +12,8 @@ from kambin.anatomy.structures import Kind, Level, Side, Structure
 from kambin.geometry import FloatArray
 from kambin.phantom.bend import Arc, Bend
 from kambin.phantom.column import Column, build_column
-from kambin.phantom.field import Field, Offset
+from kambin.phantom.compose import Offset
+from kambin.phantom.field import Field
 from kambin.phantom.hip import build_hips, pelvic_frame
 from kambin.phantom.ilium import into_chart
 from kambin.phantom.morphometry import S1_DEPTH_MM, S1_WIDTH_MM

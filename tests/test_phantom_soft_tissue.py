@@ -13,7 +13,8 @@ from kambin.anatomy.structures import Kind, Side, Structure
 from kambin.geometry import FloatArray
 from kambin.phantom.column import Column, build_column
 from kambin.phantom.column_line import ColumnLine, column_line
-from kambin.phantom.field import Field, Placed, Union
+from kambin.phantom.compose import Placed, Union
+from kambin.phantom.field import Field
 from kambin.phantom.loft import Profile, Section, loft, tube
 from kambin.phantom.muscles import build_back, build_psoas, muscle_pieces, quadratus
 from kambin.phantom.parameters import PatientParameters

@@ -12,7 +12,8 @@ import pytest
 
 from kambin.anatomy.structures import Kind, Level, Side, Structure
 from kambin.geometry import Frame
-from kambin.phantom.field import Box, Cut, Ellipsoid, EllipticRod, Field, HalfSpace, RoundedBox, Union, capsule
+from kambin.phantom.compose import Cut, Union
+from kambin.phantom.field import Box, Ellipsoid, EllipticRod, Field, HalfSpace, RoundedBox, capsule
 from kambin.phantom.parameters import PatientParameters
 from kambin.phantom.patient import Patient, build_patient
 from kambin.phantom.truth import SCHEMA, text_of, values_of
@@ -99,7 +100,7 @@ def test_wedge_is_unmoved_by_turning_the_whole() -> None:
     turn = turned(20.0, "anterior", (5.0, -7.0, 9.0))
 
     def moved(field: Field) -> Field:
-        from kambin.phantom.field import Placed
+        from kambin.phantom.compose import Placed
 
         return Placed(field, turn)
 

@@ -10,7 +10,8 @@ import numpy as np
 from kambin.anatomy.structures import Kind, Structure
 from kambin.geometry import Frame
 from kambin.phantom.column import SegmentPlace, VertebraPlace
-from kambin.phantom.field import Box, Ellipsoid, Field, Points, Union, Values, into, smooth_maximum
+from kambin.phantom.compose import Union
+from kambin.phantom.field import Box, Ellipsoid, Field, Points, Values, into, smooth_maximum
 from kambin.phantom.parameters import PatientParameters
 from kambin.phantom.raster import Layer, Piece
 from kambin.phantom.tissue import Tissue

@@ -15,23 +15,8 @@ import numpy as np
 from kambin.anatomy.structures import Kind, Side, Structure
 from kambin.geometry import FloatArray, Frame, unit
 from kambin.phantom.column import Column
-from kambin.phantom.field import (
-    Blocks,
-    Box,
-    Common,
-    Cut,
-    Field,
-    HalfSpace,
-    Placed,
-    Points,
-    RoundedBox,
-    Union,
-    Values,
-    capsule,
-    into,
-    levels,
-    slab,
-)
+from kambin.phantom.compose import Blocks, Common, Cut, Placed, Union, levels
+from kambin.phantom.field import Box, Field, HalfSpace, Points, RoundedBox, Values, capsule, into, slab
 from kambin.phantom.ilium import Wing, out_of_chart
 from kambin.phantom.parameters import PatientParameters
 from kambin.phantom.sacroiliac import GAP_MM, Sheet

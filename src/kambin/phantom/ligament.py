@@ -7,7 +7,8 @@ import numpy as np
 from kambin.anatomy.structures import Side
 from kambin.geometry import Frame, unit
 from kambin.phantom.column import Column, SegmentPlace, VertebraPlace
-from kambin.phantom.field import Common, Ellipsoid, Field, RoundedBox, Union, capsule, slab
+from kambin.phantom.compose import Common, Union
+from kambin.phantom.field import Ellipsoid, Field, RoundedBox, capsule, slab
 from kambin.phantom.morphometry import LUMBAR
 from kambin.phantom.parameters import PatientParameters
 from kambin.phantom.raster import Layer, Piece

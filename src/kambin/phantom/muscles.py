@@ -16,7 +16,8 @@ import numpy as np
 from kambin.anatomy.structures import Kind, Side, Structure
 from kambin.phantom.column import Column
 from kambin.phantom.column_line import ColumnLine, column_line
-from kambin.phantom.field import Common, Cut, Field, Offset, Union
+from kambin.phantom.compose import Common, Cut, Offset, Union
+from kambin.phantom.field import Field
 from kambin.phantom.loft import Loft, Section, loft, outline_level
 from kambin.phantom.parameters import PatientParameters
 from kambin.phantom.raster import Layer, Piece

@@ -10,7 +10,8 @@ import numpy as np
 from kambin.anatomy.structures import Kind, Level, Side, Structure
 from kambin.geometry import FloatArray
 from kambin.phantom.column import Column, VertebraPlace
-from kambin.phantom.field import Blocks, Box, Field, Points, Union, Values, capsule
+from kambin.phantom.compose import Blocks, Union
+from kambin.phantom.field import Box, Field, Points, Values, capsule
 from kambin.phantom.morphometry import LUMBAR, S1_DEPTH_MM
 from kambin.phantom.parameters import PatientParameters
 from kambin.phantom.raster import Layer, Piece

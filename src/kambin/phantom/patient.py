@@ -11,8 +11,9 @@ import numpy.typing as npt
 
 from kambin.anatomy.structures import Kind, Level, Side, Structure
 from kambin.phantom.column import Column, build_column
+from kambin.phantom.compose import Cut, Offset, Union
 from kambin.phantom.disc import HeightOver, build_disc, over_upper_plate
-from kambin.phantom.field import Cut, Field, Offset, Union, into
+from kambin.phantom.field import Field, into
 from kambin.phantom.hip import build_hips
 from kambin.phantom.ligament import build_cartilage, build_fat, build_flava, build_interspinous, pieces_of
 from kambin.phantom.morphometry import LUMBAR, S1_DEPTH_MM, S1_WIDTH_MM, SEGMENTS

@@ -16,7 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from kambin.anatomy.structures import Structure
-from kambin.phantom.field import Blocks, Field, Values, levels
+from kambin.phantom.compose import Blocks, levels
+from kambin.phantom.field import Field, Values
 from kambin.phantom.tissue import Tissue
 from kambin.volume import Grid
 

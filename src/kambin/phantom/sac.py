@@ -9,7 +9,8 @@ import numpy as np
 from kambin.anatomy.structures import Kind, Level, Side, Structure
 from kambin.geometry import FloatArray, unit
 from kambin.phantom.column import Column
-from kambin.phantom.field import Blocks, Box, Cut, Field, Offset, Points, Union, Values, ellipse_level, levels
+from kambin.phantom.compose import Blocks, Cut, Offset, Union, levels
+from kambin.phantom.field import Box, Field, Points, Values, ellipse_level
 from kambin.phantom.morphometry import LUMBAR, S1_DEPTH_MM
 from kambin.phantom.nerves import Chain, origins, smooth_path
 from kambin.phantom.parameters import PatientParameters

@@ -13,7 +13,8 @@ import numpy as np
 
 from kambin.geometry import FloatArray
 from kambin.phantom.bend import Arc, Bend
-from kambin.phantom.field import Blocks, Box, Field, Points, Values, levels, smooth_maximum, smooth_minimum
+from kambin.phantom.compose import Blocks, levels
+from kambin.phantom.field import Box, Field, Points, Values, smooth_maximum, smooth_minimum
 from kambin.phantom.morphometry import S1_CONCAVITY_MM, S1_DEPTH_MM, S1_WIDTH_MM
 from kambin.phantom.vertebra import kidney_level
 

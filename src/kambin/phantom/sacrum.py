@@ -13,7 +13,8 @@ import numpy as np
 from kambin.anatomy.structures import Kind, Level, Side, Structure
 from kambin.geometry import FloatArray, Frame
 from kambin.phantom.column import Column, JointPlace
-from kambin.phantom.field import Common, Cut, Field, Offset, Placed, Union, Values, capsule
+from kambin.phantom.compose import Common, Cut, Offset, Placed, Union
+from kambin.phantom.field import Field, Values, capsule
 from kambin.phantom.parameters import PatientParameters
 from kambin.phantom.sacral_block import (
     BODY_DEPTH,

@@ -10,22 +10,17 @@ import numpy as np
 from kambin.anatomy.structures import Kind, Level, Side, Structure
 from kambin.geometry import FloatArray, Frame, unit
 from kambin.phantom.column import JointPlace, SegmentPlace, VertebraPlace
+from kambin.phantom.compose import Blocks, Common, Cut, Placed, Union, levels
 from kambin.phantom.field import (
-    Blocks,
     Box,
-    Common,
-    Cut,
     EllipticRod,
     Field,
     HalfSpace,
-    Placed,
     Points,
     RoundedBox,
-    Union,
     Values,
     capsule,
     into,
-    levels,
     slab,
     smooth_maximum,
     smooth_minimum,

@@ -16,7 +16,8 @@ from kambin.anatomy.structures import Kind, Side, Structure
 from kambin.geometry import FloatArray
 from kambin.phantom.column import Column
 from kambin.phantom.column_line import ColumnLine, column_line
-from kambin.phantom.field import Common, Cut, Field, HalfSpace, Offset, Union
+from kambin.phantom.compose import Common, Cut, Offset, Union
+from kambin.phantom.field import Field, HalfSpace
 from kambin.phantom.loft import Tube, tube
 from kambin.phantom.parameters import PatientParameters
 from kambin.phantom.raster import Layer, Piece

@@ -16,7 +16,8 @@ from kambin.anatomy.structures import Side
 from kambin.geometry import FloatArray, Frame
 from kambin.phantom.column import Column
 from kambin.phantom.column_line import ColumnLine, column_line
-from kambin.phantom.field import Box, Common, Cut, Field, HalfSpace, Offset, Placed, Points, Union, Values, capsule
+from kambin.phantom.compose import Common, Cut, Offset, Placed, Union
+from kambin.phantom.field import Box, Field, HalfSpace, Points, Values, capsule
 from kambin.phantom.loft import Egg, Loft, Section, loft, measured_slope, tube
 from kambin.phantom.muscles import psoas_loft, quadratus
 from kambin.phantom.parameters import PatientParameters

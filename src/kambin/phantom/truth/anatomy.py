@@ -14,7 +14,8 @@ import numpy as np
 from kambin.anatomy.structures import Kind, Level, Side, Structure, segment_name
 from kambin.geometry import FloatArray, Frame
 from kambin.phantom.column import Column
-from kambin.phantom.field import Box, Common, Field, Placed, Points, RoundedBox, Values
+from kambin.phantom.compose import Common, Placed
+from kambin.phantom.field import Box, Field, Points, RoundedBox, Values
 from kambin.phantom.morphometry import LUMBAR, S1_DEPTH_MM, SEGMENTS
 from kambin.phantom.patient import Patient
 from kambin.phantom.truth.quick import Quick

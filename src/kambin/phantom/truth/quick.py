@@ -10,7 +10,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from kambin.phantom.field import Common, Cut, Field, Offset, Points, Union, Values
+from kambin.phantom.compose import Common, Cut, Offset, Union
+from kambin.phantom.field import Field, Points, Values
 
 CAP_MM = 3.0
 """No level is larger than this."""
