@@ -1,8 +1,8 @@
 """From implicit shapes to voxels: label maps and partial-volume pictures on any grid.
 
 Every field tells how fast it can change at most. One value in the middle of a block of voxels therefore often decides the whole
-block, and only blocks near a surface are looked at voxel by voxel. The grid is worked on in slabs, one thread each; a voxel's value
-depends on nothing but its place, so neither blocks, slabs nor threads show in the result.
+block, and only blocks near a surface are looked at voxel by voxel. Blocks lie in slabs of the grid, and threads share these out among
+themselves; which thread works on a block does not show in the result.
 """
 
 from __future__ import annotations
@@ -11,12 +11,14 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from kambin.anatomy.structures import Structure
-from kambin.phantom.compose import Blocks, levels
+from kambin.phantom.compose import Balls, Blocks, Findings, Places, Spans, levels, spans
 from kambin.phantom.field import Field, Values
 from kambin.phantom.tissue import Tissue
 from kambin.volume import Grid
@@ -26,6 +28,8 @@ _BLOCK_MM = 3.0
 _DIAGONALS = np.array([[1, 1, 1], [1, 1, -1], [1, -1, 1], [-1, 1, 1]], dtype=np.float64)
 _BATCH_POINTS = 1 << 16
 _SLAB_VOXELS = 1 << 20
+_STEPS = 20
+"""Progress is told about so often."""
 Progress = Callable[[float], None]
 
 
@@ -77,17 +81,17 @@ def paint_labels(shapes: Sequence[tuple[int, Field]], grid: Grid, *, progress: P
         Called with the finished fraction.
     """
     result = np.zeros(grid.shape, dtype=np.uint16)
+    flat = result.reshape(-1)
 
-    def paint(start: int, stop: int) -> None:
-        flat, part = result[start:stop].reshape(-1), _slab(grid, start, stop)
-        for number, shape in shapes:
-            for voxels, level in _near_surface(shape, part, 0.0):
-                if level is None:
-                    flat[voxels] = number
-                else:
-                    flat[voxels[level < 0]] = number
+    def paint(item: tuple[int, Field], slabs: Slabs) -> None:
+        number, shape = item
+        for voxels, level in _near_surface(shape, grid, slabs, 0.0):
+            if level is None:
+                flat[voxels] = number
+            else:
+                flat[voxels[level < 0]] = number
 
-    _in_slabs(grid, paint, progress)
+    _by_threads(shapes, paint, grid, progress)
     return result
 
 
@@ -110,17 +114,20 @@ def divide_labels(
         Called with the finished fraction.
     """
 
-    def divide(start: int, stop: int) -> None:
-        slab = labels[start:stop]
-        place = np.flatnonzero(slab == number)
-        for first in range(0, len(place), _BATCH_POINTS):
-            some = place[first : first + _BATCH_POINTS]
-            voxels = np.stack(np.unravel_index(some, slab.shape), axis=-1) + np.array([start, 0, 0])
-            points = grid.world(voxels).T.astype(np.float32)
-            deepest = np.argmin(np.stack([shape(points) for _number, shape in parts]), axis=0)
-            slab.ravel()[some] = np.array([label for label, _shape in parts], dtype=np.uint16)[deepest]
+    names = np.array([label for label, _shape in parts], dtype=np.uint16)
 
-    _in_slabs(grid, divide, progress)
+    def divide(_item: None, slabs: Slabs) -> None:
+        for start, stop in slabs:
+            slab = labels[start:stop]
+            place = np.flatnonzero(slab == number)
+            for first in range(0, len(place), _BATCH_POINTS):
+                some = place[first : first + _BATCH_POINTS]
+                voxels = np.stack(np.unravel_index(some, slab.shape), axis=-1) + np.array([start, 0, 0])
+                points = grid.world(voxels).T.astype(np.float32)
+                deepest = np.argmin(np.stack([shape(points) for _number, shape in parts]), axis=0)
+                slab.ravel()[some] = names[deepest]
+
+    _by_threads([None], divide, grid, progress)
 
 
 def paint_signal(
@@ -155,42 +162,54 @@ def paint_signal(
     result = np.empty((len(background), *grid.shape), dtype=np.float32)
     result[:] = np.asarray(background, dtype=np.float32).reshape(-1, 1, 1, 1)
 
-    def paint(start: int, stop: int) -> None:
-        part = _slab(grid, start, stop)
-        channels = [channel[start:stop].reshape(-1) for channel in result]
-        for piece in pieces:
-            deepest = max(layer.depth_mm for layer in piece.layers)
-            least_steep = piece.shape.slope * float(grid.spacing_mm.min())
-            for voxels, level in _near_surface(piece.shape, part, deepest):
-                if level is None:
-                    for channel, value in zip(channels, values[piece.layers[-1].tissue], strict=True):
-                        channel[voxels] = value
-                    continue
-                steep = _steepness(level, least_steep)
-                shares = [np.clip(0.5 - (level + np.float32(layer.depth_mm)) / steep, 0, 1) for layer in piece.layers]
-                for number, channel in enumerate(channels):
-                    mixed = channel[voxels]
-                    for layer, share in zip(piece.layers, shares, strict=True):
-                        mixed += share * (np.float32(values[layer.tissue][number]) - mixed)
-                    channel[voxels] = mixed
+    channels = [channel.reshape(-1) for channel in result]
+    finest = float(grid.spacing_mm.min())
 
-    _in_slabs(grid, paint, progress)
+    def paint(piece: Piece, slabs: Slabs) -> None:
+        deepest = max(layer.depth_mm for layer in piece.layers)
+        for voxels, level in _near_surface(piece.shape, grid, slabs, deepest):
+            if level is None:
+                for channel, value in zip(channels, values[piece.layers[-1].tissue], strict=True):
+                    channel[voxels] = value
+                continue
+            steep = _steepness(level, piece.shape.slope * finest)
+            shares = [np.clip(0.5 - (level + np.float32(layer.depth_mm)) / steep, 0, 1) for layer in piece.layers]
+            for number, channel in enumerate(channels):
+                mixed = channel[voxels]
+                for layer, share in zip(piece.layers, shares, strict=True):
+                    mixed += share * (np.float32(values[layer.tissue][number]) - mixed)
+                channel[voxels] = mixed
+
+    _by_threads(pieces, paint, grid, progress)
     return result
 
 
-def _slab(grid: Grid, start: int, stop: int) -> Grid:
-    return grid.crop((start, 0, 0), (stop, *grid.shape[1:]))
+Slabs = list[tuple[int, int]]
+"""Ranges of a grid's first axis."""
+Item = TypeVar("Item")
 
 
-def _in_slabs(grid: Grid, paint: Callable[[int, int], None], progress: Progress | None) -> None:
-    """Call `paint` for ranges of the first axis, several at a time."""
+def _by_threads(items: Sequence[Item], paint: Callable[[Item, Slabs], None], grid: Grid, progress: Progress | None) -> None:
+    """Paint items one over the other, the slabs of the grid dealt out to threads."""
+    slabs = _slabs(grid)
+    count = min(os.cpu_count() or 1, len(slabs))
+
+    def work(some: Sequence[Item], number: int) -> None:
+        for item in some:
+            paint(item, slabs[number::count])
+
+    step = -(-len(items) // _STEPS) if progress is not None else max(len(items), 1)
+    with ThreadPoolExecutor(count) as pool:
+        for first in range(0, len(items), step):
+            list(pool.map(partial(work, items[first : first + step]), range(count)))
+            if progress is not None:
+                progress(min(1.0, (first + step) / len(items)))
+
+
+def _slabs(grid: Grid) -> Slabs:
     block = _block_shape(grid)[0]
     thick = max(block, block * round(_SLAB_VOXELS / (block * grid.shape[1] * grid.shape[2])))
-    starts = range(0, grid.shape[0], thick)
-    with ThreadPoolExecutor(min(os.cpu_count() or 1, len(starts))) as pool:
-        for done, _ in enumerate(pool.map(lambda start: paint(start, min(start + thick, grid.shape[0])), starts), start=1):
-            if progress is not None:
-                progress(done / len(starts))
+    return [(start, min(start + thick, grid.shape[0])) for start in range(0, grid.shape[0], thick)]
 
 
 def _block_shape(grid: Grid) -> tuple[int, int, int]:
@@ -202,72 +221,89 @@ def _block_shape(grid: Grid) -> tuple[int, int, int]:
 Voxels = npt.NDArray[np.int64]
 
 
-def _near_surface(shape: Field, grid: Grid, depth_mm: float) -> Iterator[tuple[Voxels, Values | None]]:
-    """The voxels that a shape may hold, many blocks at a time: their flat indices, and their levels.
+def _near_surface(shape: Field, grid: Grid, slabs: Slabs, depth_mm: float) -> Iterator[tuple[Voxels, Values | None]]:
+    """The voxels of some slabs that a shape may hold, many blocks at a time: their flat indices, and their levels.
 
     Both have shape (blocks, x, y, z). None stands for the levels of blocks that lie wholly inside, deeper than `depth_mm`; blocks wholly
     outside do not come.
     """
-    window = _window(shape, grid)
-    if window is None:
+    windows = [window for slab in slabs if (window := _window(shape, grid, slab)) is not None]
+    if not windows:
         return
     finest = np.asarray(_block_shape(grid))
-    low, high = np.array(window).T
-    corner, count = low[None, :], (high - low)[None, :]
+    low, high = np.array(windows).transpose(2, 0, 1)
+    blocks = _Blocks(low, high - low)
+    findings: Findings | None = None
+    within = np.zeros(0, dtype=np.intp)
     # Large blocks first: most of space is decided by few of them.
     for size in (16 * finest, 4 * finest, finest):
-        corner, count = _divided(corner, count, size)
-        points = grid.world(corner + 0.5 * (count - 1)).T.astype(np.float32)
-        middle = np.concatenate([shape(points[:, first : first + _BATCH_POINTS]) for first in range(0, len(corner), _BATCH_POINTS)])
-        radius = _radius(grid, size)
-        reach = shape.slope * radius
-        inside = middle < -(reach + depth_mm)
-        for voxels, _corners in _by_size(corner[inside], count[inside], grid.shape):
+        blocks, parents = blocks.divided(size)
+        findings = Findings(len(blocks.corner), findings, within[parents] if findings is not None else None)
+        middle = grid.world(blocks.corner + 0.5 * (blocks.count - 1)).T.astype(np.float32)
+        balls = Balls(middle, _radius(grid, size), np.arange(len(blocks.corner)), findings)
+        found = _spans(shape, balls)
+        inside = found.high < -depth_mm
+        for voxels, _some in blocks.some(np.flatnonzero(inside)).voxels(grid.shape):
             yield voxels, None
-        near = ~inside & (middle <= reach)
-        corner, count = corner[near], count[near]
-        if not len(corner):
+        within = np.flatnonzero(~inside & (found.low <= 0))
+        blocks = blocks.some(within)
+        if not len(within):
             return
-    yield from _evaluated(shape, grid, corner, count, radius)
+    yield from _evaluated(shape, grid, blocks, balls.some(within))
 
 
-def _evaluated(
-    shape: Field, grid: Grid, corner: npt.NDArray[np.int64], count: npt.NDArray[np.int64], radius_mm: float
-) -> Iterator[tuple[Voxels, Values]]:
+def _spans(shape: Field, balls: Balls) -> Spans:
+    parts = [
+        spans(shape, balls.some(balls.numbers[first : first + _BATCH_POINTS])) for first in range(0, len(balls.numbers), _BATCH_POINTS)
+    ]
+    return Spans(*(np.concatenate(several) for several in zip(*parts, strict=True)))
+
+
+def _evaluated(shape: Field, grid: Grid, blocks: _Blocks, balls: Balls) -> Iterator[tuple[Voxels, Values]]:
     """Blocks with their voxels' levels."""
     linear = grid.world_from_voxel[:3, :3]
-    for voxels, corners in _by_size(corner, count, grid.shape):
-        size = voxels.shape[1:]
-        offsets = (np.indices(size).reshape(3, -1).T @ linear.T).T.astype(np.float32)
-        origin = grid.world(corners).T.astype(np.float32)
-        blocks = Blocks(origin[:, :, None] + offsets[:, None, :], origin + offsets.mean(axis=1, keepdims=True), radius_mm)
-        yield voxels, levels(shape, blocks).reshape(voxels.shape)
+    for voxels, some in blocks.voxels(grid.shape):
+        offsets = (np.indices(voxels.shape[1:]).reshape(3, -1).T @ linear.T).T.astype(np.float32)
+        origin = grid.world(blocks.corner[some]).T.astype(np.float32)
+        points = origin[:, :, None] + offsets[:, None, :]
+        yield voxels, levels(shape, Blocks.within(balls.some(some), points)).reshape(voxels.shape)
 
 
-def _by_size(
-    corner: npt.NDArray[np.int64], count: npt.NDArray[np.int64], shape: tuple[int, int, int]
-) -> Iterator[tuple[Voxels, npt.NDArray[np.int64]]]:
-    """Blocks of equal size together, so many at a time as make a batch: the flat indices of their voxels, and their corners."""
-    strides = np.array([shape[1] * shape[2], shape[2], 1])
-    for size in np.unique(count, axis=0):
-        offsets = np.tensordot(strides, np.indices(tuple(size)), axes=1)
-        same = corner[(count == size).all(axis=1)]
-        at_once = max(1, _BATCH_POINTS // offsets.size)
-        for first in range(0, len(same), at_once):
-            some = same[first : first + at_once]
-            yield (some @ strides)[:, None, None, None] + offsets, some
+@dataclass(frozen=True, eq=False, slots=True)
+class _Blocks:
+    """Boxes of voxels.
 
+    Parameters
+    ----------
+    corner, count
+        First voxel, and voxels along each axis; shape (n, 3).
+    """
 
-def _divided(
-    corner: npt.NDArray[np.int64], count: npt.NDArray[np.int64], size: npt.NDArray[np.int64]
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Blocks cut into smaller ones, the last ones along each axis cut short: corners and counts, shape (n, 3)."""
-    steps = -(-count.max(axis=0) // size)
-    offset = np.indices(tuple(steps)).reshape(3, -1).T * size
-    corners = (corner[:, None, :] + offset[None, :, :]).reshape(-1, 3)
-    rest = np.minimum((count[:, None, :] - offset[None, :, :]).reshape(-1, 3), size)
-    kept = (rest > 0).all(axis=1)
-    return corners[kept], rest[kept]
+    corner: Voxels
+    count: Voxels
+
+    def some(self, chosen: Places) -> _Blocks:
+        return _Blocks(self.corner[chosen], self.count[chosen])
+
+    def divided(self, size: Voxels) -> tuple[_Blocks, Places]:
+        """Cut into smaller ones, the last ones along each axis cut short; and from which each was cut."""
+        steps = -(-self.count.max(axis=0) // size)
+        offset = np.indices(tuple(steps)).reshape(3, -1).T * size
+        corners = (self.corner[:, None, :] + offset[None, :, :]).reshape(-1, 3)
+        rest = np.minimum((self.count[:, None, :] - offset[None, :, :]).reshape(-1, 3), size)
+        kept = np.flatnonzero((rest > 0).all(axis=1))
+        return _Blocks(corners[kept], rest[kept]), kept // len(offset)
+
+    def voxels(self, shape: tuple[int, int, int]) -> Iterator[tuple[Voxels, Places]]:
+        """Blocks of equal size together, so many at a time as make a batch: the flat indices of their voxels, and which they are."""
+        strides = np.array([shape[1] * shape[2], shape[2], 1])
+        for size in np.unique(self.count, axis=0):
+            offsets = np.tensordot(strides, np.indices(tuple(size)), axes=1)
+            same = np.flatnonzero((self.count == size).all(axis=1))
+            at_once = max(1, _BATCH_POINTS // offsets.size)
+            for first in range(0, len(same), at_once):
+                some = same[first : first + at_once]
+                yield (self.corner[some] @ strides)[:, None, None, None] + offsets, some
 
 
 def _radius(grid: Grid, size: npt.NDArray[np.int64]) -> float:
@@ -278,14 +314,14 @@ def _radius(grid: Grid, size: npt.NDArray[np.int64]) -> float:
 
 def meets(shape: Field, grid: Grid) -> bool:
     """Whether a shape's box and a grid have voxels in common."""
-    return _window(shape, grid) is not None
+    return _window(shape, grid, (0, grid.shape[0])) is not None
 
 
-def _window(shape: Field, grid: Grid) -> list[tuple[int, int]] | None:
-    """Index ranges that hold the shape's box and a voxel around it; None where it lies outside the grid."""
+def _window(shape: Field, grid: Grid, slab: tuple[int, int]) -> list[tuple[int, int]] | None:
+    """Index ranges that hold the shape's box and a voxel around it; None where it lies outside the slab."""
     corners = grid.voxel(shape.box.corners_mm)
-    low = np.maximum(np.floor(corners.min(axis=0)) - 1, 0).astype(int)
-    high = np.minimum(np.ceil(corners.max(axis=0)) + 2, grid.shape).astype(int)
+    low = np.maximum(np.floor(corners.min(axis=0)) - 1, (slab[0], 0, 0)).astype(int)
+    high = np.minimum(np.ceil(corners.max(axis=0)) + 2, (slab[1], *grid.shape[1:])).astype(int)
     if (high <= low).any():
         return None
     return list(zip(low.tolist(), high.tolist(), strict=True))
