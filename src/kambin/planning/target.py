@@ -1,0 +1,53 @@
+"""Where a transforaminal channel ends: point *b*, on the posterior border of the disc beneath the medial line of the pedicle."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from kambin.anatomy.structures import Side
+from kambin.geometry import FloatArray
+from kambin.measurement.result import NotMeasurable
+from kambin.spine import MotionSegment
+
+
+def medial_pedicle_line_mm(segment: MotionSegment, side: Side) -> float:
+    """How far along *right* of the segment's frame the medial borders of its pedicles lie: the mean of those that were found.
+
+    Raises
+    ------
+    NotMeasurable
+        When no pedicle of that side was found.
+    """
+    necks = [vertebra.pedicles[side] for vertebra in (segment.upper, segment.lower) if side in vertebra.pedicles]
+    if not necks:
+        raise NotMeasurable(f"no {side} pedicle of {segment.upper.level} or {segment.lower.level} was found")
+    return float(np.mean([segment.frame.local(neck.medial_mm)[0] for neck in necks]))
+
+
+def point_b_mm(segment: MotionSegment, side: Side) -> FloatArray:
+    """The target of the published transforaminal approach, RAS, shape (3,).
+
+    Seen from behind, where the medial line of the pedicle crosses the middle line of the disc; in depth, on the disc's posterior border
+    (`peld-l5s1`).
+
+    Raises
+    ------
+    NotMeasurable
+        When no pedicle of that side was found, or the disc does not reach out to its medial line.
+    """
+    right = medial_pedicle_line_mm(segment, side)
+    outlines = [loop for loop in segment.disc.section(segment.frame).loops if len(loop)]
+    crossings = [depth for loop in outlines for depth in _depths_at(loop, right)]
+    if not crossings:
+        where = f"the medial line of the {side} pedicle, {abs(right):.1f} mm from the middle"
+        raise NotMeasurable(f"the {segment.name} disc ends before {where}")
+    return segment.frame.world([right, min(crossings), 0.0])
+
+
+def _depths_at(loop: FloatArray, right: float) -> list[float]:
+    """The anterior coordinates at which a closed outline crosses the line at *right*."""
+    start, end = loop, np.roll(loop, -1, axis=0)
+    crosses = (start[:, 0] < right) != (end[:, 0] < right)
+    start, end = start[crosses], end[crosses]
+    share = (right - start[:, 0]) / (end[:, 0] - start[:, 0])
+    return list(start[:, 1] + share * (end[:, 1] - start[:, 1]))
