@@ -257,7 +257,7 @@ def test_spine_coil_hears_the_back_best_and_normalisation_evens_it() -> None:
 
 def test_saturation_band_takes_its_share_in_front() -> None:
     pieces = [Piece(RoundedBox(Frame(np.zeros(3), np.eye(3)), (30, 60, 30), 1.0), (Layer(Tissue.CSF),))]
-    scanner = ideal(saturated=0.7, saturation_depth_mm=50.0)
+    scanner = ideal(saturated=0.7, saturation_depth_mm=50.0, saturation_edge_mm=15.0)
     line = simulate(pieces, scanner, grid_about((0, 0, 0), (16, 140, 16), (1, 1, 1))).values[8, :, 8].astype(float)
     np.testing.assert_allclose(line[20:55], 1000, atol=3)
     np.testing.assert_allclose(line[80:115], 300, atol=3)

@@ -17,8 +17,8 @@ from kambin.phantom.metal import metal_error
 from kambin.phantom.noise import normals
 from kambin.phantom.raster import Piece, Progress
 from kambin.phantom.slices import Axes, Painter, Profile
-from kambin.phantom.tissue import Tissue
-from kambin.phantom.tissue_values import HOUNSFIELD, TEXTURE_CT
+from kambin.phantom.tissue import MaterialValues, Tissue
+from kambin.phantom.tissue_values import HOUNSFIELD, TEXTURE_CT, Texture
 from kambin.volume import Grid
 
 Float32Array = npt.NDArray[np.float32]
@@ -169,16 +169,14 @@ class CtAcquisition:
         spacing, across = self.grid.spacing_mm, self.axes.across
         thin = max(1.0, float(np.delete(spacing, across).max()))
         profile = Profile.of(float(spacing[across]), float(spacing[across]) * self.scanner.thickness, thin)
-        values = {tissue: self._channels(tissue) for tissue in Tissue}
+        values = MaterialValues({tissue: self._channels(tissue) for tissue in Tissue})
         return Painter(self.pieces, self.grid, across, profile, values, self._channels(Tissue.AIR), speckled=0, stranded=0, seed=self.seed)
 
     def _channels(self, tissue: Tissue) -> tuple[float, ...]:
-        """Hounsfield units, share of metal, amounts of speckle and of strands of fat."""
-        rough, hu = TEXTURE_CT.get(tissue), HOUNSFIELD[tissue]
-        if rough is None:
-            return hu, float(tissue is Tissue.METAL), 0.0, 0.0
-        scale = self.scanner.texture
-        return hu, 0.0, scale * rough.speckle * 100.0, scale * rough.streaks * (HOUNSFIELD[Tissue.FAT] - hu)
+        """Hounsfield units, share of metal, amounts of speckle and of strands."""
+        rough, hu = TEXTURE_CT.get(tissue, Texture()), HOUNSFIELD[tissue]
+        speckle, strands = rough.speckle * 100.0, rough.streaks * (HOUNSFIELD[rough.towards] - hu)
+        return hu, float(tissue is Tissue.METAL), self.scanner.texture * speckle, self.scanner.texture * strands
 
     @cached_property
     def _pixel_mm(self) -> tuple[float, float]:

@@ -12,17 +12,25 @@ from kambin.geometry import Frame
 from kambin.phantom.column import SegmentPlace, VertebraPlace
 from kambin.phantom.compose import Union
 from kambin.phantom.field import Box, Ellipsoid, Field, Points, Values, into, smooth_maximum
+from kambin.phantom.loft import outline_level
+from kambin.phantom.morphometry import DISC_HEIGHT_MM
 from kambin.phantom.parameters import PatientParameters
 from kambin.phantom.raster import Layer, Piece
-from kambin.phantom.tissue import Tissue
+from kambin.phantom.tissue import Blend, Tissue
+from kambin.phantom.tissue_values import disc_core
 from kambin.phantom.vertebra import Body, kidney_level
 
 HeightOver = Callable[[Points], Values]
 """Height of points over an endplate's surface, in patient millimetres; negative below it."""
-_NUCLEUS_SHARE = 0.68
-"""Of the disc's diameters in the young: bright on T2 over 58 % of the depth and 66 % of the width (JCAT 2022;46:487, mixed ages)."""
-_NUCLEUS_CLEAR_MM = 0.8
-"""Cartilage between the nucleus and the bone."""
+_NUCLEUS_SHARE = 0.72
+"""Of the disc's diameters: bright on T2 over 58 % of the depth and 66 % of the width (JCAT 2022;46:487), the soft edge not counted."""
+_GRADE_LOSS, _NORMAL_LOSS = 0.39, 0.10
+"""Share of its height that a disc loses from the first to the fifth Pfirrmann grade (Park and Yoon 2024), and what is mere variety."""
+_INNER_MM = 2.2
+"""From the disc's surface to the annulus's inner part, where fibres turn into fibrocartilage."""
+_EDGE_MM = 2.4
+"""Over which nucleus and annulus pass into each other."""
+_SOFT_STEPS = 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,8 +49,6 @@ class DiscShape:
         Width of the hollow behind.
     over_lower, under_upper
         Height over the lower endplate, and depth below the upper one.
-    clear_mm
-        Kept from both endplates.
     """
 
     frame: Frame
@@ -51,7 +57,6 @@ class DiscShape:
     hilum_mm: float
     over_lower: HeightOver
     under_upper: HeightOver
-    clear_mm: float = 0.0
     slope: float = field(default=1.7, init=False)
 
     @property
@@ -63,8 +68,51 @@ class DiscShape:
     def __call__(self, points: Points) -> Values:
         x, y, _z = into(self.frame, points)
         outline = kidney_level(x, y, self.half_mm[0], self.half_mm[1], self.hilum_mm)
-        between = np.maximum(-self.over_lower(points), -self.under_upper(points)) + points.dtype.type(self.clear_mm)
+        between = np.maximum(-self.over_lower(points), -self.under_upper(points))
         return smooth_maximum(outline, between, 1.0)
+
+
+@dataclass(frozen=True, eq=False)
+class Lens:
+    """A lens between two endplates: thickest in its middle, thinning out towards its rim.
+
+    Parameters
+    ----------
+    frame
+        Origin in its middle, cranial normal to the disc's mid-plane.
+    half_mm
+        Half width and half depth at its rim.
+    fill
+        Share of the height between the endplates that it takes in its middle, 0 to 1.
+    disc
+        Whose endplates they are.
+    """
+
+    frame: Frame
+    half_mm: tuple[float, float]
+    fill: float
+    disc: DiscShape
+    slope: float = field(default=3.5, init=False)
+
+    @property
+    def box(self) -> Box:
+        half = np.array([*self.half_mm, 0.5 * self.disc.height_mm + 0.3 * self.half_mm[1] + 2.0])
+        reach = np.abs(self.frame.axes * half[:, None]).sum(axis=0)
+        return Box(self.frame.origin_mm - reach, self.frame.origin_mm + reach)
+
+    def __call__(self, points: Points) -> Values:
+        kind = points.dtype.type
+        x, y, _z = into(self.frame, points)
+        over, under = self.disc.over_lower(points), self.disc.under_upper(points)
+        thick = kind(0.5 * self.fill) * np.clip(over + under, 0.3 * self.disc.height_mm, 2.0 * self.disc.height_mm)
+        least = min(self.half_mm)
+        a, b = (kind(half) for half in self.half_mm)
+        rim = np.sqrt(np.square(x / a) + np.square(y / b)) * kind(least)
+        # Squarer than an ellipse: flat along the endplates, blunt at the rim.
+        return outline_level(rim, kind(0.5) * (over - under), least, thick, _LENS_POWER, np.minimum(thick, kind(least)))
+
+
+_LENS_POWER = 2.6
 
 
 def over_upper_plate(place: VertebraPlace) -> HeightOver:
@@ -105,18 +153,47 @@ def build_disc(
     half = (0.5 * width + bulge, 0.5 * depth + bulge)
     hilum = 0.6 * upper.size.canal_width_mm
     under_upper = under_lower_plate(upper)
-    shape: Field = DiscShape(segment.frame, half, segment.height_mm, hilum, over_lower, under_upper)
+    disc = DiscShape(segment.frame, half, segment.height_mm, hilum, over_lower, under_upper)
+    shape: Field = disc
     herniation = _herniation(segment, half, hilum, parameters)
     if herniation is not None:
         shape = Union((shape, herniation), 2.0)
-    share = _NUCLEUS_SHARE * (1.0 - 0.6 * parameters.degeneration)
-    # The nucleus lies a little behind the middle.
-    middle = segment.frame.moved_to(segment.frame.world([0.0, -0.05 * depth, 0.0]))
-    nucleus = DiscShape(
-        middle, (share * half[0], share * half[1]), segment.height_mm, hilum, over_lower, under_upper, _NUCLEUS_CLEAR_MM
-    )
     structure = Structure(Kind.DISC, upper.level)
-    return (Piece(shape, (Layer(Tissue.ANNULUS),), structure), Piece(nucleus, (Layer(Tissue.NUCLEUS),)))
+    annulus = Piece(shape, (Layer(Tissue.LIGAMENT), Layer(Tissue.ANNULUS, _INNER_MM)), structure)
+    return (annulus, *_nucleus(segment, half, disc, parameters))
+
+
+def wear(parameters: PatientParameters, segment: str) -> float:
+    """How far one disc is worn, from 0 (Pfirrmann grade I) to 1 (V): as the patient's discs are, and further where it has lost height or
+    burst."""
+    lost = 0.0
+    if segment in DISC_HEIGHT_MM:
+        lost = 1.0 - parameters.at("disc_height", segment) / (DISC_HEIGHT_MM[segment] * parameters.bone_scale)
+    own = max(lost - _NORMAL_LOSS, 0.0) / _GRADE_LOSS + parameters.at("herniation", segment) / 15.0
+    return parameters.degeneration + (1.0 - parameters.degeneration) * min(own, 1.0)
+
+
+def _nucleus(segment: SegmentPlace, half: tuple[float, float], disc: DiscShape, parameters: PatientParameters) -> list[Piece]:
+    """The nucleus, its edge the softer the more it is worn, and the cleft that adults have in it."""
+    worn = wear(parameters, segment.name)
+    share = _NUCLEUS_SHARE * (1.0 - 0.25 * worn)
+    # It lies a little behind the middle.
+    frame = segment.frame.moved_to(segment.frame.world([0.0, -0.1 * half[1], 0.0]))
+    core = disc_core(worn)
+    edge = _EDGE_MM * (1.0 + worn)
+    depths = np.linspace(0.0, edge, _SOFT_STEPS)
+    layers = tuple(Layer(Blend(Tissue.ANNULUS, core, (i + 1) / _SOFT_STEPS), float(depth)) for i, depth in enumerate(depths))
+    nucleus = Piece(Lens(frame, (share * half[0], share * half[1]), _FILL, disc), layers)
+    adult = float(np.clip((parameters.age_years - 15.0) / 20.0, 0.0, 1.0))
+    cleft = Piece(
+        Lens(frame, (0.72 * share * half[0], 0.66 * share * half[1]), _CLEFT_FILL, disc),
+        (Layer(Blend(core, Tissue.ANNULUS, 0.30 * adult)), Layer(Blend(core, Tissue.ANNULUS, 0.55 * adult), 0.3)),
+    )
+    return [nucleus, cleft]
+
+
+_FILL, _CLEFT_FILL = 0.86, 0.14
+"""Share of the disc's height that nucleus and cleft take."""
 
 
 def _herniation(segment: SegmentPlace, half: tuple[float, float], hilum_mm: float, parameters: PatientParameters) -> Field | None:

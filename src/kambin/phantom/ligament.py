@@ -1,19 +1,22 @@
-"""Ligaments, joint cartilage, and the fat that fills canal and foramina."""
+"""Ligaments, joint cartilage, the veins of the canal, and the fat that fills canal and foramina."""
 
 from __future__ import annotations
+
+from itertools import pairwise
 
 import numpy as np
 
 from kambin.anatomy.structures import Side
 from kambin.geometry import Frame, unit
 from kambin.phantom.column import Column, SegmentPlace, VertebraPlace
-from kambin.phantom.compose import Common, Union
+from kambin.phantom.column_line import column_line
+from kambin.phantom.compose import Common, Cut, Offset, Union
 from kambin.phantom.field import Ellipsoid, Field, RoundedBox, capsule, slab
 from kambin.phantom.morphometry import LUMBAR
 from kambin.phantom.parameters import PatientParameters
 from kambin.phantom.raster import Layer, Piece
 from kambin.phantom.sac import Sweep, canal_stations
-from kambin.phantom.tissue import Tissue
+from kambin.phantom.tissue import Blend, Material, Tissue
 from kambin.phantom.vertebra import Landmarks
 
 
@@ -65,6 +68,10 @@ def build_cartilage(column: Column) -> tuple[Field, ...]:
     return tuple(result)
 
 
+INTERSPINOUS = Blend(Tissue.LIGAMENT, Tissue.FAT, 0.4)
+"""Fat lies between the fibres."""
+
+
 def build_interspinous(column: Column) -> tuple[Field, ...]:
     """Thin sheets between neighbouring spinous processes, with the supraspinous ligament along their tips."""
     places = [column.vertebrae[level] for level in LUMBAR]
@@ -79,6 +86,41 @@ def build_interspinous(column: Column) -> tuple[Field, ...]:
         sheets.append(slab(start, end, tip_up - tip_down, 0.5 * float(np.linalg.norm(tip_up - tip_down)), 1.3))
         sheets.append(capsule(tip_up, tip_down, 2.2))
     return tuple(sheets)
+
+
+def canal_pieces(column: Column) -> tuple[Piece, ...]:
+    """What lies between the bodies and the sac: the posterior longitudinal ligament, and the epidural veins beside and behind it."""
+    _levels, front, back = canal_stations(column)
+    right = column.sacrum.right
+    pieces = []
+    for index, (one, two) in enumerate(pairwise(zip(front, back, strict=True))):
+        (top, behind), (low, _behind) = one, two
+        # It bridges the hollow of the bodies, and veins fill what is left between.
+        narrow = 4.0 if index % 2 else 5.0
+        ligament = slab(top + 0.5 * behind, low + 0.5 * behind, behind, 0.5, narrow)
+        pieces.append(Piece(ligament, (Layer(Tissue.LIGAMENT),)))
+        for side in Side:
+            away = side.sign * right * 8.5 * column.scale
+            pieces.append(Piece(capsule(top + away + 1.2 * behind, low + away + 1.6 * behind, 1.3), _VEIN))
+    for place in column.vertebrae.values():
+        wall = [place.frame.world([side * 7.5 * column.scale, place.wall_mm - 0.2, 0.0]) for side in (-1.0, 1.0)]
+        pieces.append(Piece(capsule(wall[0], wall[1], 1.5), _VEIN))
+    return tuple(pieces)
+
+
+_VEIN = (Layer(Blend(Tissue.SLOW_BLOOD, Tissue.FAT, 0.35)),)
+
+
+def build_anterior_ligament(parameters: PatientParameters, column: Column) -> Field:
+    """The anterior longitudinal ligament: a band before bodies and discs, which spans the bodies' waists."""
+    hull = column_line(parameters, column).hull
+    band = Cut(Offset(hull, 1.2), (hull,))
+    low, high = hull.box.low_mm, hull.box.high_mm
+    # Down to the promontory; in front of the column's rear half.
+    foot = column.sacrum.origin_mm[2] - 8.0
+    middle = np.array([0.5 * (low[0] + high[0]), 0.25 * low[1] + 0.75 * high[1], 0.5 * (foot + high[2])])
+    half = (13.0 * column.scale, 0.5 * float(high[1] - low[1]), 0.5 * float(high[2] - foot))
+    return Common((band, RoundedBox(Frame(middle, np.eye(3)), half, 1.0)))
 
 
 def build_fat(column: Column) -> Field:
@@ -98,9 +140,18 @@ def build_fat(column: Column) -> Field:
     return Union(tuple(parts))
 
 
-def pieces_of(shapes: tuple[Field, ...], tissue: Tissue) -> tuple[Piece, ...]:
+def pieces_of(shapes: tuple[Field, ...], tissue: Material) -> tuple[Piece, ...]:
     """Each shape as a nameless piece of one tissue."""
     return tuple(Piece(shape, (Layer(tissue),)) for shape in shapes)
 
 
-__all__ = ["Common", "build_cartilage", "build_fat", "build_flava", "build_interspinous", "pieces_of"]
+__all__ = [
+    "INTERSPINOUS",
+    "build_anterior_ligament",
+    "build_cartilage",
+    "build_fat",
+    "build_flava",
+    "build_interspinous",
+    "canal_pieces",
+    "pieces_of",
+]

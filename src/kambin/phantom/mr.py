@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
 from kambin.errors import InputError
-from kambin.phantom.tissue import Tissue
-from kambin.phantom.tissue_values import FAT_T1_MS, FAT_T2_ECHO_TRAIN_MS, FAT_T2_SINGLE_ECHO_MS, MR, TEXTURE, MrTissue
+from kambin.phantom.tissue import MaterialValues, Tissue
+from kambin.phantom.tissue_values import FAT_T1_MS, FAT_T2_ECHO_TRAIN_MS, FAT_T2_SINGLE_ECHO_MS, MR, TEXTURE, MrTissue, Texture
 
 _FAT_PPM = 3.4  # fat's main resonance lies this far below water's (Dixon 1984, Radiology 153:189)
 _MHZ_PER_T = 42.577  # of protons
@@ -62,8 +62,8 @@ class MrScanner:
         How much of that is corrected afterwards, 0 to 1; noise deep in the body grows with it.
     saturated
         Share of the signal that a saturation band in front takes away, so that the moving belly disturbs less.
-    saturation_depth_mm
-        How far in front of the patient's rearmost point that band begins.
+    saturation_depth_mm, saturation_edge_mm
+        How far in front of the patient's rearmost point that band begins, and how much further it takes its full share.
     shading
         Size of a smooth unevenness that no correction takes away, 0 to 1.
     breathing, pulsation
@@ -102,7 +102,8 @@ class MrScanner:
     coil_depth_mm: float = 105.0
     normalised: float = 0.45
     saturated: float = 0.0
-    saturation_depth_mm: float = 195.0
+    saturation_depth_mm: float = 150.0
+    saturation_edge_mm: float = 60.0
     shading: float = 0.1
     breathing: float = 0.04
     pulsation: float = 0.02
@@ -114,7 +115,8 @@ class MrScanner:
 
     def __post_init__(self) -> None:
         problems = []
-        for name in ("tr_ms", "te_ms", "contrast_te_ms", "thickness", "bandwidth_hz", "snr", "coil_depth_mm", "saturation_depth_mm"):
+        lengths = ("coil_depth_mm", "saturation_depth_mm", "saturation_edge_mm")
+        for name in ("tr_ms", "te_ms", "contrast_te_ms", "thickness", "bandwidth_hz", "snr", *lengths):
             value = getattr(self, name)
             if not (math.isfinite(value) and value > 0):
                 problems.append(f"expected {name} above 0, found {value}")
@@ -168,21 +170,21 @@ def white(scanner: MrScanner) -> float:
     return max(sum(water_and_fat(MR[tissue], scanner)) for tissue in (Tissue.FAT, Tissue.CSF))
 
 
-def channel_values(scanner: MrScanner) -> dict[Tissue, Channels]:
+def channel_values(scanner: MrScanner) -> MaterialValues:
     """For each tissue its water, fat, pulsating signal and amounts of speckle and of strands, in counts."""
     scale = 1000.0 / white(scanner)
     flow: Mapping[Tissue, float] = {Tissue.ARTERIAL_BLOOD: scanner.arterial_flow, Tissue.VENOUS_BLOOD: scanner.venous_flow}
-    fat_white = sum(water_and_fat(MR[Tissue.FAT], scanner)) * scale
-    result = {}
+    signals = {}
     for tissue, protons in MR.items():
         water, fat = (signal * scale * flow.get(tissue, 1.0) for signal in water_and_fat(protons, scanner))
-        result[tissue] = channels(tissue, water, fat, fat_white, scanner.texture)
-    return result
+        signals[tissue] = water, fat
+    return MaterialValues({tissue: _channels(tissue, signals, scanner.texture) for tissue in MR})
 
 
-def channels(tissue: Tissue, water: float, fat: float, fat_white: float, texture: float) -> Channels:
-    """A tissue's channels from its own signal and that of pure fat, which strands of fat take it towards."""
-    rough = TEXTURE.get(tissue)
-    speckle, streaks = (rough.speckle, rough.streaks) if rough is not None else (0.0, 0.0)
+def _channels(tissue: Tissue, signals: Mapping[Tissue, tuple[float, float]], texture: float) -> Channels:
+    """A tissue's channels from its own signal and that of the tissue which its strands take it towards."""
+    rough = TEXTURE.get(tissue, Texture())
+    water, fat = signals[tissue]
     pulsating = water if tissue is Tissue.CSF else 0.0
-    return water, fat, pulsating, texture * speckle * (water + fat), texture * streaks * (fat_white - water - fat)
+    strands = sum(signals[rough.towards]) - water - fat
+    return water, fat, pulsating, texture * rough.speckle * (water + fat), texture * rough.streaks * strands

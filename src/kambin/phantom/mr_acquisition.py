@@ -13,11 +13,11 @@ import numpy as np
 import numpy.typing as npt
 
 from kambin.phantom.field import Box
-from kambin.phantom.mr import Channels, MrScanner
+from kambin.phantom.mr import MrScanner
 from kambin.phantom.noise import normals, uniforms
 from kambin.phantom.raster import Piece, Progress
 from kambin.phantom.slices import Axes, Painter, Profile
-from kambin.phantom.tissue import Tissue
+from kambin.phantom.tissue import Material
 from kambin.volume import Grid
 
 Float32Array = npt.NDArray[np.float32]
@@ -26,7 +26,6 @@ _MARGIN = 8  # voxels painted around each slice, so that the edges of the pictur
 _NOISE, _COIL, _MOTION = 21, 22, 23
 _REFERENCE_DEPTH_MM = 60.0
 _STILL_DEPTH_MM, _MOVING_DEPTH_MM = 110.0, 220.0
-_BAND_EDGE_MM = 15.0
 
 
 @dataclass(frozen=True)
@@ -50,8 +49,8 @@ class Acquisition:
     pieces: Sequence[Piece]
     scanner: MrScanner
     grid: Grid
-    values: Mapping[Tissue, Channels]
-    background: Channels
+    values: Mapping[Material, tuple[float, ...]]
+    background: tuple[float, ...]
     seed: int
 
     def run(self, progress: Progress | None = None) -> npt.NDArray[np.int16]:
@@ -229,7 +228,7 @@ class Acquisition:
         if self.scanner.saturated <= 0:
             return 1.0
         depth = np.take(self._depth_mm(*self._ends(index)), 0, axis=self.axes.across)
-        inside = np.clip((depth - self.scanner.saturation_depth_mm) / _BAND_EDGE_MM, 0.0, 1.0)
+        inside = np.clip((depth - self.scanner.saturation_depth_mm) / self.scanner.saturation_edge_mm, 0.0, 1.0)
         return np.asarray(1.0 - self.scanner.saturated * inside)
 
     def _ends(self, index: int) -> tuple[tuple[int, int, int], tuple[int, int, int]]:

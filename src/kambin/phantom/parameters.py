@@ -70,6 +70,7 @@ class PatientParameters:
     herniation_l5s1_mm: float = _number(0.0, 0.0, 9.0, "how far a focal herniation of L5/S1 stands out behind")
     herniation_lateral_mm: float = _number(0.0, -22.0, 22.0, "its place: 0 central, 8 paracentral, 18 foraminal on the right")
     degeneration: float = _number(0.2, 0.0, 1.0, "of the discs: how dark the nuclei are")
+    variant: float = _number(0.0, 0.0, 999_999.0, "which of many alike, a whole number: where veins, focal fat and bowel lie")
     # transition at the lumbosacral junction
     sacralisation: float = _number(0.0, 0.0, 1.0, "of L5: how far its transverse processes grow on to the sacrum")
     # pelvis

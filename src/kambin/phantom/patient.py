@@ -15,12 +15,23 @@ from kambin.phantom.compose import Cut, Offset, Union
 from kambin.phantom.disc import HeightOver, build_disc, over_upper_plate
 from kambin.phantom.field import Field, into
 from kambin.phantom.hip import build_hips
-from kambin.phantom.ligament import build_cartilage, build_fat, build_flava, build_interspinous, pieces_of
+from kambin.phantom.ligament import (
+    INTERSPINOUS,
+    build_anterior_ligament,
+    build_cartilage,
+    build_fat,
+    build_flava,
+    build_interspinous,
+    canal_pieces,
+    pieces_of,
+)
+from kambin.phantom.marrow import bone_layers, marrow_pieces
 from kambin.phantom.morphometry import LUMBAR, S1_DEPTH_MM, S1_WIDTH_MM, SEGMENTS
 from kambin.phantom.muscles import muscle_pieces
 from kambin.phantom.nerves import build_roots
 from kambin.phantom.parameters import PatientParameters
 from kambin.phantom.raster import Layer, Piece, Progress, divide_labels, paint_labels
+from kambin.phantom.ribs import rib_pieces
 from kambin.phantom.sac import build_sac
 from kambin.phantom.sacrum import SacrumShape, build_sacrum, superior_pieces
 from kambin.phantom.skin import skin_pieces
@@ -30,10 +41,8 @@ from kambin.phantom.vessels import vessel_pieces
 from kambin.phantom.viscera import visceral_pieces
 from kambin.volume import Grid
 
-CORTEX_MM = 0.9
 _PSEUDARTHROSIS_MM = 0.8
 """Left between a transitional vertebra's wings and the sacrum."""
-_BONE = (Layer(Tissue.CORTICAL_BONE), Layer(Tissue.MARROW, CORTEX_MM))
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,21 +103,26 @@ def build_patient(parameters: PatientParameters) -> Patient:
     discs = _discs(column, sacrum, parameters)
     flava = build_flava(column, parameters)
     sac = build_sac(column, sacrum, parameters, (*(piece.shape for piece in discs if piece.structure), *flava))
-    bones = [Piece(shape, _BONE, name) for name, shape in build_hips(parameters, column).items()]
-    bones.append(Piece(sacrum.whole, _BONE, Structure(Kind.SACRUM)))
-    bones += [Piece(shape.whole, _BONE, Structure(Kind.VERTEBRA, level)) for level, shape in vertebrae.items()]
+    bones = [Piece(shape, bone_layers(parameters, Kind.HIP), name) for name, shape in build_hips(parameters, column).items()]
+    bones.append(Piece(sacrum.whole, bone_layers(parameters, Kind.SACRUM), Structure(Kind.SACRUM)))
+    for level, shape in vertebrae.items():
+        bones.append(Piece(shape.whole, bone_layers(parameters, Kind.VERTEBRA, level), Structure(Kind.VERTEBRA, level)))
     obstacles = (*(bone.shape for bone in bones), *(disc.shape for disc in discs if disc.structure))
     pieces = (
         *skin_pieces(parameters, column),
         *visceral_pieces(parameters, column),
         *muscle_pieces(parameters, column),
+        *rib_pieces(parameters, column),
         *vessel_pieces(parameters, column),
         Piece(build_fat(column), (Layer(Tissue.FAT),)),
-        *pieces_of(build_interspinous(column), Tissue.LIGAMENT),
+        *canal_pieces(column),
+        *pieces_of((build_anterior_ligament(parameters, column),), Tissue.LIGAMENT),
+        *pieces_of(build_interspinous(column), INTERSPINOUS),
         *pieces_of(build_cartilage(column), Tissue.CARTILAGE),
         *pieces_of(flava, Tissue.LIGAMENT),
         *discs,
         *bones,
+        *marrow_pieces(parameters, column),
         *(_outside(piece, sac[0].shape) for piece in build_roots(column, sacrum, parameters, obstacles)),
         *sac,
     )

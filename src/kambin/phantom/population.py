@@ -49,6 +49,7 @@ def sample(seed: int, changes: Mapping[str, Any] | None = None) -> PatientParame
         **_arch(person, normal[24:32]),
         **_pathology(person, normal[32:38], uniform[3:16]),
         **_around(person, normal[38:56]),
+        "variant": float(seed % 1_000_000),
     }
     allowed = ranges()
     for name, value in drawn.items():

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 
 from kambin.errors import InputError
-from kambin.phantom.mr import Channels, MrScanner
+from kambin.phantom.mr import MrScanner
 from kambin.phantom.noise import uniforms
-from kambin.phantom.tissue import Tissue
-from kambin.phantom.tissue_values import MR
+from kambin.phantom.tissue import MaterialValues, Tissue
+from kambin.phantom.tissue_values import MR, TEXTURE
 
 _CONTRAST, _MACHINE = 41, 42
 
@@ -62,7 +62,7 @@ class RandomScanner:
         return asdict(self)
 
 
-def drawn(scanner: RandomScanner, seed: int) -> tuple[MrScanner, dict[Tissue, Channels]]:
+def drawn(scanner: RandomScanner, seed: int) -> tuple[MrScanner, MaterialValues]:
     """The machine and the tissues' channels that belong to a seed."""
     chance = uniforms(14, seed, _MACHINE).tolist()
     low, high = scanner.snr
@@ -91,16 +91,18 @@ def drawn(scanner: RandomScanner, seed: int) -> tuple[MrScanner, dict[Tissue, Ch
     return machine, _contrast(scanner, seed, bright_air=chance[13] < scanner.bright_air)
 
 
-def _contrast(scanner: RandomScanner, seed: int, bright_air: bool) -> dict[Tissue, Channels]:
-    result = {}
+def _contrast(scanner: RandomScanner, seed: int, bright_air: bool) -> MaterialValues:
+    result = MaterialValues()
     for tissue in Tissue:
         # Keyed by name: a new tissue leaves the others' contrast alone.
-        signal, fat_white, speckle, streaks = uniforms(4, seed, _CONTRAST, *tissue.value.encode()).tolist()
+        signal, other, speckle, streaks = uniforms(4, seed, _CONTRAST, *tissue.value.encode()).tolist()
         signal *= 1000.0
         if tissue is Tissue.AIR and not bright_air:
             signal = 0.0
         fat = MR[tissue].fat * signal
         rough = scanner.speckle * speckle * speckle * signal if tissue is not Tissue.AIR else 0.0
-        strands = 0.6 * streaks * (1000.0 * fat_white - signal) if tissue is Tissue.MUSCLE else 0.0
+        # Where a tissue has strands, they are of any brightness too.
+        stranded = tissue in TEXTURE and TEXTURE[tissue].streaks > 0
+        strands = 0.6 * streaks * (1000.0 * other - signal) if stranded else 0.0
         result[tissue] = (signal - fat, fat, signal - fat if tissue is Tissue.CSF else 0.0, rough, strands)
     return result

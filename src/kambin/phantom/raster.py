@@ -20,7 +20,7 @@ import numpy.typing as npt
 from kambin.anatomy.structures import Structure
 from kambin.phantom.compose import Balls, Blocks, Findings, Places, Spans, levels, spans
 from kambin.phantom.field import Field, Values
-from kambin.phantom.tissue import Tissue
+from kambin.phantom.tissue import Material
 from kambin.volume import Grid
 
 Float32Array = npt.NDArray[np.float32]
@@ -45,7 +45,7 @@ class Layer:
         0 for the whole shape; cancellous bone begins where its cortex ends.
     """
 
-    tissue: Tissue
+    tissue: Material
     depth_mm: float = 0.0
 
 
@@ -133,7 +133,7 @@ def divide_labels(
 def paint_signal(
     pieces: Sequence[Piece],
     grid: Grid,
-    values: Mapping[Tissue, Sequence[float]],
+    values: Mapping[Material, Sequence[float]],
     background: Sequence[float],
     *,
     progress: Progress | None = None,

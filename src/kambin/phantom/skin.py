@@ -86,7 +86,7 @@ def skin_pieces(parameters: PatientParameters, column: Column) -> tuple[Piece, .
     pieces = [
         Piece(trunk, (Layer(Tissue.SKIN), Layer(Tissue.FAT, SKIN_MM)), Structure(Kind.TRUNK)),
         Piece(wall, sheets),
-        Piece(cavity, (Layer(Tissue.FAT),)),
+        Piece(cavity, (Layer(Tissue.MESENTERY),)),
     ]
     pieces += [Piece(rectus(parameters, line, trunk, side), (Layer(Tissue.MUSCLE),)) for side in Side]
     return tuple(pieces)

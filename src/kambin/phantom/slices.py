@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from kambin.phantom.raster import Piece, paint_signal
 from kambin.phantom.texture import add_texture, speckle, strands
-from kambin.phantom.tissue import Tissue
+from kambin.phantom.tissue import Material
 from kambin.volume import Grid
 
 Float32Array = npt.NDArray[np.float32]
@@ -127,7 +127,7 @@ class Painter:
     grid: Grid
     across: int
     profile: Profile
-    values: Mapping[Tissue, tuple[float, ...]]
+    values: Mapping[Material, tuple[float, ...]]
     background: tuple[float, ...]
     speckled: int
     stranded: int

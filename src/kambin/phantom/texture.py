@@ -20,7 +20,7 @@ _BATCH_POINTS = 1 << 17
 # A turn about no anatomical axis, so that neither the lattice's rows nor its repetition (after 83 mm) line up with slices.
 _TURN = np.array([[2.0, -2.0, 1.0], [1.0, 2.0, 2.0], [-2.0, -1.0, 2.0]]) / 3.0
 _SPECKLE_CELL_MM = 0.65
-_STRAND_CELL_MM = (0.6, 1.3, 5.0)
+_STRAND_CELL_MM = (0.6, 0.75, 2.6)
 
 
 def speckle(points_mm: FloatArray, seed: int) -> FloatArray:
@@ -30,7 +30,7 @@ def speckle(points_mm: FloatArray, seed: int) -> FloatArray:
 
 
 def strands(points_mm: FloatArray, seed: int) -> FloatArray:
-    """Thin strands along the body at points of shape (3, n): 0 between them, up to 1 within."""
+    """Thin sheets along the body at points of shape (3, n): 0 between them, up to 1 within; 0.05 on the whole."""
     return _looked_up(_strand_table(seed), [row / cell for row, cell in zip(points_mm, _STRAND_CELL_MM, strict=True)])
 
 
@@ -68,9 +68,14 @@ def _speckle_table(seed: int) -> FloatArray:
 
 @lru_cache(maxsize=4)
 def _strand_table(seed: int) -> FloatArray:
-    """Sheets of strands 1.5 mm thin, 3 mm deep and 18 mm long, gathered in some places and sparse in others."""
-    level = _smooth(seed, 13, {(1.0, 1.0, 1.5): 0.85, (6.0, 6.0, 3.0): 0.53})
-    return _frozen(np.clip((level - 0.6) / 2.0, 0.0, 1.0))
+    """Sheets a millimetre or two thin, bent, gathered in some places and sparse in others.
+
+    They lie where a smooth random function passes through zero, which makes a net of septa rather than a crowd of dots.
+    """
+    level = _smooth(seed, 13, {(6.5, 5.5, 5.0): 0.97, (2.2, 1.8, 3.0): 0.25})
+    dense = _smooth(seed, 14, {(11.0, 9.0, 6.0): 0.6, (3.5, 3.0, 4.0): 0.8})
+    sheet = np.maximum(1.0 - np.abs(level) / 0.26, 0.0)
+    return _frozen(sheet * np.clip(0.45 + 0.6 * dense, 0.0, 1.0))
 
 
 def _smooth(seed: int, stream: int, parts: Mapping[tuple[float, float, float], float]) -> FloatArray:

@@ -7,7 +7,9 @@ wall 2 mm (recalled). Other places were read off one contrast-enhanced CT.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -20,10 +22,11 @@ from kambin.phantom.compose import Common, Cut, Offset, Placed, Union
 from kambin.phantom.field import Box, Field, HalfSpace, Points, Values, capsule
 from kambin.phantom.loft import Egg, Loft, Section, loft, measured_slope, tube
 from kambin.phantom.muscles import psoas_loft, quadratus
+from kambin.phantom.noise import uniforms
 from kambin.phantom.parameters import PatientParameters
 from kambin.phantom.raster import Layer, Piece
 from kambin.phantom.skin import build_cavity, build_trunk
-from kambin.phantom.tissue import Tissue
+from kambin.phantom.tissue import Blend, Tissue
 from kambin.phantom.vessels import Vessels, build_vessels
 
 _KIDNEY_HALF_MM = (26.0, 21.0)
@@ -31,6 +34,9 @@ _KIDNEY_LENGTH_MM = {Side.LEFT: 109.7, Side.RIGHT: 108.4}
 _KIDNEY_LEVEL = {Side.LEFT: 1.45, Side.RIGHT: 1.9}
 _GUT_WALL_MM = 2.0
 _GUT = (Layer(Tissue.BOWEL_WALL), Layer(Tissue.BOWEL_CONTENT, _GUT_WALL_MM))
+_COLON = (Layer(Tissue.BOWEL_WALL), Layer(Tissue.STOOL, _GUT_WALL_MM))
+_VEIN, _ARTERY = ((Layer(Tissue.VESSEL_WALL), Layer(blood, 0.7)) for blood in (Tissue.VENOUS_BLOOD, Tissue.ARTERIAL_BLOOD))
+_LOOPS = 53
 _GAS = (Layer(Tissue.GAS),)
 
 
@@ -64,7 +70,8 @@ def visceral_pieces(parameters: PatientParameters, column: Column) -> tuple[Piec
     colon = _colon(room)
     pieces = [piece for side in Side for piece in _kidney_pieces(room, kidneys[side], side)]
     pieces += _upper_organs(room, kidneys)
-    pieces += _gut_pieces(Cut(_small_bowel(room), tuple(Offset(part, 3.0) for part in colon[:4]), 2.0), _belly_gas(room, 26.0))
+    loops = _small_bowel(room, uniforms(6, round(parameters.variant), _LOOPS))
+    pieces.append(Piece(Cut(loops, tuple(Offset(part, 3.0) for part in colon[:4]), 2.0), _GUT))
     pieces.append(Piece(_bladder(room), (Layer(Tissue.BOWEL_WALL), Layer(Tissue.BOWEL_CONTENT, 3.0))))
     vessels = (room.vessels.arteries, room.vessels.veins)
     beside = {side: (kidneys[side], quadratus(line, side), psoas_loft(parameters, line, side)) for side in Side}
@@ -75,13 +82,42 @@ def visceral_pieces(parameters: PatientParameters, column: Column) -> tuple[Piec
         clear_of = tuple(Offset(other, 3.5) for other in others)
         # The rectum leaves the cavity.
         gut = part if part is colon[-1] else Common((part, Offset(cavity, -1.5)), 3.0)
-        pieces += _gut_pieces(Cut(gut, clear_of, 3.0) if clear_of else gut, _belly_gas(room, 42.0))
-    return tuple(pieces)
+        pieces += _colon_pieces(Cut(gut, clear_of, 3.0) if clear_of else gut, _belly_gas(room, 27.0))
+    return (*pieces, *_before_the_vessels(room))
 
 
-def _gut_pieces(gut: Field, gas_level: Field) -> list[Piece]:
-    """A piece of bowel, and the gas that floats in it."""
-    return [Piece(gut, _GUT), Piece(Common((Offset(gut, -_GUT_WALL_MM - 0.5), gas_level)), _GAS)]
+def _colon_pieces(gut: Field, gas_level: Field) -> list[Piece]:
+    """A piece of colon, and the gas that floats in it."""
+    return [Piece(gut, _COLON), Piece(Common((Offset(gut, -_GUT_WALL_MM - 0.5), gas_level)), _GAS)]
+
+
+# Right of the middle, height in vertebrae, distance before the column, radius: mean man's millimetres.
+_DUODENUM = ((42.0, 1.7, 26.0, 11.0), (44.0, 2.5, 22.0, 11.0), (34.0, 3.1, 28.0, 10.0), (6.0, 3.2, 33.0, 9.0), (-24.0, 2.7, 33.0, 10.0))
+_PANCREAS = ((30.0, 2.2, 34.0, 10.0), (22.0, 1.6, 36.0, 11.0), (-8.0, 1.3, 42.0, 8.0), (-42.0, 0.9, 32.0, 8.0), (-62.0, 0.7, 20.0, 7.0))
+_MESENTERIC = ((9.0, 1.6, 42.0, 5.0), (8.0, 2.8, 46.0, 5.0), (12.0, 4.0, 52.0, 3.5))
+"""The superior mesenteric vein; the artery runs beside it."""
+
+
+def _before_the_vessels(room: _Room) -> list[Piece]:
+    """Duodenum, pancreas and the superior mesenteric vessels, in front of aorta and vena cava."""
+    vein = _along(room, _MESENTERIC)
+    artery = _along(room, tuple((right - 14.0, level, ahead - 1.0, 0.75 * radius) for right, level, ahead, radius in _MESENTERIC))
+    clear_of = (Offset(room.vessels.arteries, 2.5), Offset(room.vessels.veins, 2.5), Offset(vein, 1.0), Offset(artery, 1.5))
+    bowel = Cut(_along(room, _DUODENUM), clear_of, 3.0)
+    gland = Cut(_along(room, _PANCREAS), (*clear_of, Offset(bowel, 1.0)), 3.0)
+    vessels = [Piece(Cut(tree, clear_of[:2], 1.0), layers) for tree, layers in ((vein, _VEIN), (artery, _ARTERY))]
+    return [Piece(bowel, _GUT), Piece(gland, (Layer(Blend(Tissue.SPLEEN, Tissue.MESENTERY, 0.25)),)), *vessels]
+
+
+def _along(room: _Room, rows: Sequence[tuple[float, float, float, float]]) -> Field:
+    """A bent rod through places before the column."""
+    scale, line = room.line.scale, room.line
+    points = []
+    for right, level, ahead, _radius in rows:
+        x, _y, z = line.at(level)
+        points.append(np.array([x + right * scale, float(line.before(x, z, ahead * scale)[0]), z]))
+    rods = [capsule(a, b, one[3], two[3]) for (a, b), (one, two) in zip(pairwise(points), pairwise(rows), strict=True)]
+    return Union(tuple(rods), 4.0)
 
 
 def _belly_gas(room: _Room, depth_mm: float) -> Field:
@@ -131,14 +167,14 @@ def _kidney_pieces(room: _Room, kidney: Field, side: Side) -> list[Piece]:
     pieces.append(Piece(Common((sinus, Offset(kidney, 1.0))), (Layer(Tissue.FAT),)))
     hilum = frame.world([-side.sign * 0.55 * half[0], 0.0, 0.0])
     level = _KIDNEY_LEVEL[side] - 0.25
-    for tree, radius, blood, lift in (
-        (room.vessels.veins, 4.5, Tissue.VENOUS_BLOOD, 0.0),
-        (room.vessels.arteries, 2.8, Tissue.ARTERIAL_BLOOD, 7.0),
+    for tree, radius, layers, lift in (
+        (room.vessels.veins, 4.5, _VEIN, 0.0),
+        (room.vessels.arteries, 2.8, _ARTERY, 7.0),
     ):
         start = _vessel_middle(room, tree is room.vessels.arteries, level) + np.array([0.0, 0.0, lift])
         end = hilum + np.array([0.0, -3.0 if lift else 3.0, lift])
         renal = Union((_arched(room, start, end, radius),))
-        pieces.append(Piece(Cut(renal, (tree,)), (Layer(Tissue.VESSEL_WALL), Layer(blood, 0.7))))
+        pieces.append(Piece(Cut(renal, (tree,)), layers))
     return pieces
 
 
@@ -195,7 +231,7 @@ def _upper_organs(room: _Room, kidneys: dict[Side, Field]) -> list[Piece]:
     vessels = (Offset(room.vessels.arteries, 4.0), Offset(room.vessels.veins, 3.0))
     liver = Cut(Common((Union((right_lobe, left_lobe), 12.0), within), 4.0), (right, *vessels), 6.0)
     belly = Cut(Common((stomach, within), 4.0), (left, Offset(spleen, 3.0), Offset(left_lobe, 3.0)), 6.0)
-    pieces = [Piece(liver, (Layer(Tissue.LIVER),)), Piece(Cut(Common((spleen, within), 4.0), (left,), 5.0), (Layer(Tissue.LIVER),))]
+    pieces = [Piece(liver, (Layer(Tissue.LIVER),)), Piece(Cut(Common((spleen, within), 4.0), (left,), 5.0), (Layer(Tissue.SPLEEN),))]
     return [*pieces, Piece(belly, (Layer(Tissue.BOWEL_WALL), Layer(Tissue.BOWEL_CONTENT, 3.5)))]
 
 
@@ -264,18 +300,21 @@ def _colon(room: _Room) -> tuple[Field, ...]:
 
 @dataclass(frozen=True, eq=False)
 class Loops:
-    """Loops of small bowel: tubes side by side that run across and meander, a little fat between them.
+    """Loops of small bowel: tubes side by side that run obliquely and meander, wide in some places, narrow and far apart in others.
 
     Parameters
     ----------
     within
         Where they lie.
+    phases
+        Six numbers from 0 to 1, by which one patient's loops differ from another's.
     pitch_mm
         From one to the next.
     """
 
     within: Field
-    pitch_mm: float = 27.0
+    phases: tuple[float, ...]
+    pitch_mm: float = 25.5
     slope: float = field(init=False)
 
     def __post_init__(self) -> None:
@@ -289,10 +328,12 @@ class Loops:
     def __call__(self, points: Points) -> Values:
         x, y, z = points
         kind = x.dtype.type
-        # Two slow waves bend the lattice that the tubes lie on.
-        along = x + kind(0.35) * z
-        up = z - kind(0.25) * x + kind(13) * np.sin(along * kind(0.058)) + kind(7) * np.sin(y * kind(0.06) + 1)
-        ahead = y + kind(12) * np.sin(along * kind(0.071) + kind(1.3)) + kind(5) * np.sin(x * kind(0.035) + z * kind(0.05))
+        one, two, three, four, five, six = (kind(2.0 * np.pi * phase) for phase in self.phases)
+        within = self.within(points)
+        # Tubes run along neither of the planes that scanners like; two slow waves bend the lattice that they lie on.
+        along, up, ahead = (kind(a) * x + kind(b) * y + kind(c) * z for a, b, c in _OBLIQUE)
+        up = up + kind(15) * np.sin(along * kind(0.058) + one) + kind(6) * np.sin(y * kind(0.06) + two)
+        ahead = ahead + kind(13) * np.sin(along * kind(0.071) + three) + kind(5) * np.sin(up * kind(0.05) + four)
         rise = kind(0.866 * self.pitch_mm)
         row = np.round(up / rise)
         best = np.full_like(x, self.pitch_mm)
@@ -301,13 +342,18 @@ class Loops:
             offset = kind(0.5) * (own % 2)
             column = np.round(ahead / kind(self.pitch_mm) - offset)
             distance = np.sqrt(np.square(up - own * rise) + np.square(ahead - (column + offset) * kind(self.pitch_mm)))
-            radius = kind(10.4) + kind(0.6) * ((own * 2) % 5)
-            best = np.minimum(best, distance - radius)
-        # The waves stretch distances by up to half.
-        return np.asarray(np.maximum(best * kind(0.8), self.within(points)))
+            best = np.minimum(best, distance)
+        wide = np.sin(x * kind(0.05) + five) * np.sin(z * kind(0.045) + six) + np.sin(y * kind(0.055) + one)
+        radius = kind(10.6) + kind(2.4) * wide + kind(0.9) * np.sin(along * kind(0.30) + two)
+        # They end round where their room ends. The waves stretch distances by up to half.
+        return np.asarray(np.maximum((best - np.minimum(radius, -within)) * kind(0.72), within))
 
 
-def _small_bowel(room: _Room) -> Field:
+_OBLIQUE = ((0.48, 0.36, 0.80), (-0.60, 0.80, 0.0), (-0.64, -0.48, 0.60))
+"""Unit vectors along the loops and across them."""
+
+
+def _small_bowel(room: _Room, phases: FloatArray) -> Field:
     """The loops between the colon, in front of the large vessels."""
     line = room.line
     sections = []
@@ -322,4 +368,4 @@ def _small_bowel(room: _Room) -> Field:
         front = min(y + front, room.belly(z) - 8.0)
         half = 0.5 * max(front - y - back, 20.0)
         sections.append(Section(float(z), float(x), front - half, (wide * line.pelvis_scale, half, half), 0.0, 2.6))
-    return Loops(loft(sections, 12.0))
+    return Loops(loft(sections, 12.0), tuple(phases.tolist()))
