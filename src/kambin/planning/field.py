@@ -28,6 +28,8 @@ _SURE_MM = 1.2
 _NEAR_MM = 5.5
 """As near as a channel's axis comes to what it touches; further away distances are smooth."""
 _BEND_MM = 0.4
+_CUT_MM = 0.4
+"""A part's surface runs along the whole's as nearly as this: nearer it is skin of the whole, further inside it is a cut."""
 _BLOCK = 4
 _CHUNK = 1 << 16
 
@@ -103,22 +105,35 @@ def between_samples(values: Float32Array, voxel: Float32Array) -> Float32Array:
     return np.where(inside, high, np.float32(REACH_MM))
 
 
-def distance_field(solids: Iterable[Solid], grid: Grid) -> DistanceField:
+def distance_field(solids: Iterable[Solid], grid: Grid, *, without: Iterable[Solid] = ()) -> DistanceField:
     """The distance to the nearest of some solids on a lattice: `REACH_MM` everywhere where there is none of them.
 
-    Near the surface a solid's own level is taken. Further away, the nearest of the surface's corners and triangle centres: they
-    lie less than a voxel apart, so this is too long by a few hundredths of a millimetre at most.
+    Near the surface a solid's own level is taken. Further away, the nearest of the surface's corners, middles of edges and centres:
+    they lie less than a voxel apart, so this is too long by a few hundredths of a millimetre at most.
+
+    Parameters
+    ----------
+    solids
+        Whose union is meant.
+    grid
+        Where to sample.
+    without
+        What is cut away from each of them, such as a part of the bone that may be reamed.
     """
+    less = tuple(without)
     result = np.full(grid.shape, REACH_MM, dtype=np.float32)
     for solid in solids:
-        np.minimum(result, _distance_to(solid, grid), out=result)
+        np.minimum(result, _distance_to(solid, less, grid), out=result)
     return DistanceField(grid, result)
 
 
-def _distance_to(solid: Solid, grid: Grid) -> Float32Array:
+def _distance_to(solid: Solid, less: tuple[Solid, ...], grid: Grid) -> Float32Array:
     """Exact where it decides: within `_NEAR_MM`, and midway between two faces. Elsewhere read between samples two steps apart."""
-    level = solid.sample_box(grid.world_from_voxel[:3, 3], grid.world_from_voxel[:3, :3].T, grid.shape)
-    tree = cKDTree(_surface_points(solid))
+    level = _level(solid, less, grid)
+    points = _surface_points(solid, less)
+    if not len(points):
+        return np.full(grid.shape, REACH_MM, dtype=np.float32)
+    tree = cKDTree(points)
     coarse = np.full([n // 2 + 2 for n in grid.shape], REACH_MM, dtype=np.float32)
     within = _within_reach(tree, grid.with_spacing_scaled([2, 2, 2]), coarse.shape)
     coarse[within] = _nearest(tree, grid, 2 * np.argwhere(within))
@@ -157,8 +172,25 @@ def _nearest(tree: cKDTree, grid: Grid, where: npt.NDArray[np.int64]) -> FloatAr
     return np.asarray(np.minimum(found, REACH_MM))
 
 
-def _surface_points(solid: Solid) -> FloatArray:
-    """Corners, centres and middles of edges of a surface's triangles."""
+def _level(solid: Solid, less: tuple[Solid, ...], grid: Grid) -> Float32Array:
+    """A solid's level on the lattice, less what is cut away."""
+    origin, steps = grid.world_from_voxel[:3, 3], grid.world_from_voxel[:3, :3].T
+    level = solid.sample_box(origin, steps, grid.shape)
+    for other in less:
+        np.maximum(level, -other.sample_box(origin, steps, grid.shape), out=level)
+    return level
+
+
+def _surface_points(solid: Solid, less: tuple[Solid, ...]) -> FloatArray:
+    """Corners, centres and middles of edges of a surface's triangles; where something is cut away, of the cut in their place."""
+    points = _points_of(solid)
+    for other in less:
+        cut = _points_of(other)
+        points = np.concatenate([points[other.sample(points) > _CUT_MM], cut[solid.sample(cut) < -_CUT_MM]])
+    return points
+
+
+def _points_of(solid: Solid) -> FloatArray:
     corners = solid.mesh.vertices_mm[solid.mesh.faces]
     edges = (corners + np.roll(corners, 1, axis=1)) / 2
     return np.concatenate([solid.mesh.vertices_mm, corners.mean(axis=1), edges[:, 0]])

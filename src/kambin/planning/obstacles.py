@@ -28,11 +28,14 @@ class Obstacle:
         As in the report: "exiting L5 root".
     solids
         Its shape; several where it is made of several.
+    without
+        What is not meant of them: parts that are obstacles of their own, or that may be reamed.
     """
 
     group: str
     name: str
     solids: tuple[Solid, ...]
+    without: tuple[Solid, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,16 +96,13 @@ def _parts(vertebra: Vertebra, side: Side, kind: Kind) -> tuple[Solid, ...]:
 
 
 def _bones(model: SpineModel, segment: MotionSegment, side: Side) -> Iterable[Obstacle]:
-    """All other bone: of the segment's own vertebrae what may not be reamed, of their neighbours everything."""
-    upper, lower = segment.upper, segment.lower
+    """All other bone: of the segment's own vertebrae what is not an obstacle of its own and may not be reamed."""
     own = {
-        upper: (Kind.INFERIOR_ARTICULAR, Kind.TRANSVERSE),
-        lower: (Kind.SUPERIOR_ARTICULAR,),
+        segment.upper.level: (Kind.INFERIOR_ARTICULAR, Kind.TRANSVERSE),
+        segment.lower.level: (Kind.SUPERIOR_ARTICULAR,),
     }
     for vertebra in model.vertebrae:
-        told_apart = own.get(vertebra, ())
-        if vertebra.parts and told_apart:
-            rest = tuple(solid for part, solid in vertebra.parts.items() if not (part.kind in told_apart and part.side in (side, None)))
-            yield Obstacle("bone", f"rest of {vertebra.level}", rest)
-        else:
-            yield Obstacle("bone", str(vertebra.structure.label), (vertebra.solid,))
+        apart = [vertebra.part(kind, side) for kind in own.get(vertebra.level, ())]
+        without = tuple(part for part in apart if part is not None)
+        name = vertebra.structure.label
+        yield Obstacle("bone", f"rest of the {name}" if without else name, (vertebra.solid,), without)

@@ -14,6 +14,7 @@ from kambin.geometry import Frame, unit
 from kambin.reconstruction.checks import check_frame, check_levels, check_order, check_sides
 from kambin.reconstruction.masks import BoneMask, bone_masks, check_human_size
 from kambin.reconstruction.parts import PedicleLandmarks, pedicle_landmarks, vertebral_parts
+from kambin.reconstruction.sacral_parts import sacral_processes
 from kambin.reconstruction.segments import NoSegment, are_neighbours, find_disc_space
 from kambin.reconstruction.shape import solids_from_masks
 from kambin.reconstruction.vertebrae import Posed, cut_by_border, pose_all
@@ -162,6 +163,8 @@ def _vertebrae(
             )
         elif p.level is not Level.S1 and p.foramen is not None:
             parts = _found_parts(p, pedicles, painted, table)
+        elif p.level is Level.S1:
+            parts = _solid_parts(sacral_processes(p), p)
         plates = {upper: p.endplate(upper) for upper in (True, False)}
         plates = {
             upper: None if plate is None or cut_by_border(plate, segmentation.grid) else plate for upper, plate in plates.items()
@@ -197,7 +200,11 @@ def _found_parts(
     painted[tuple(axis[keep] for axis in at)] = (first + part[keep] - 1).astype(np.uint16)
     table.update({first + index: name for index, name in enumerate(names)})
     present = {name: labels == number for number, name in enumerate(names, start=1)}
-    big = {name: mask for name, mask in present.items() if int(mask.sum()) >= _FEWEST_VOXELS}
+    return _solid_parts(present, posed)
+
+
+def _solid_parts(masks: Mapping[Structure, npt.NDArray[np.bool_]], posed: Posed) -> dict[Structure, Solid]:
+    big = {name: mask for name, mask in masks.items() if int(mask.sum()) >= _FEWEST_VOXELS}
     return dict(solids_from_masks(big, posed.solid.grid))
 
 

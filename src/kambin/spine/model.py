@@ -81,7 +81,8 @@ class Vertebra:
     frame
         Origin at the body's centre; cranial along the body, anterior away from the canal.
     parts
-        Level solids of the parts, by structure (body, pedicles, processes ...). Empty where they could not be told apart.
+        Level solids of the parts, by structure (body, pedicles, processes ...). Empty where they could not be told apart. Of S1 only the
+        superior articular processes.
     upper_endplate, lower_endplate
         None where it is out of the field of view or not found.
     complete

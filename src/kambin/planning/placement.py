@@ -1,0 +1,167 @@
+"""The published placement of a transforaminal channel, and the group that it puts a foramen into (`peld-l5s1`).
+
+The channel's inner end lies at *b*. In the disc mid-plane (or tilted from it by a stated angle) it is turned outwards from straight
+backwards until its lateral edge meets the iliac bone: that is *c*. Above the crest, where it never does, it takes a stated angle. The
+foramen is of group A (transforaminal advised) when the channel then touches neither inferior articular process, transverse process nor
+nerve; else of group B.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from kambin.geometry import FloatArray
+from kambin.planning.around import Around, Clearance
+from kambin.planning.channel import Channel, direction_of
+from kambin.planning.lowest import lowest_along
+from kambin.planning.obstacles import Obstacle
+
+GROUPS = ("iap", "transverse", "nerve")
+"""What decides between A and B."""
+SHIFTS_MM = (-2.0, -1.0, 1.0, 2.0)
+"""How far each surface is moved to see whether the verdict is firm: negative into the structure, positive out of it."""
+_ALPHA_STEP_DEG = 0.25
+_LEAST_ALPHA_DEG = 5.0
+
+
+@dataclass(frozen=True, eq=False)
+class Placement:
+    """A channel placed as published.
+
+    Parameters
+    ----------
+    channel
+        Where it lies.
+    alpha_deg
+        Its angle to the coronal plane.
+    contact_mm
+        Point *c* on the channel's lateral edge, RAS, shape (3,); None where the iliac bone is not met and the angle is the stated one.
+    """
+
+    channel: Channel
+    alpha_deg: float
+    contact_mm: FloatArray | None
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A verdict that would be another one if a structure's surface lay so much further out (positive) or in."""
+
+    structure: str
+    shift_mm: float
+    group: str
+
+
+@dataclass(frozen=True, eq=False)
+class Verdict:
+    """Group A or B, what is touched, and how firm that is.
+
+    Parameters
+    ----------
+    group
+        ``"A"`` or ``"B"``.
+    placement
+        The channel that was judged.
+    touched
+        Of the structures that decide those which the channel enters, deepest first.
+    changes
+        Displacements of a single surface by 1 or 2 mm that change the group, smallest first. Firm when there are none.
+    """
+
+    group: str
+    placement: Placement
+    touched: tuple[Clearance, ...]
+    changes: tuple[Change, ...]
+
+    @property
+    def is_firm(self) -> bool:
+        return not self.changes
+
+
+def place_as_published(
+    around: Around,
+    target_mm: FloatArray,
+    *,
+    radius_mm: float = 4.0,
+    length_mm: float = 150.0,
+    tilt_deg: float = 0.0,
+    free_alpha_deg: float = 40.0,
+    ilium_shift_mm: float = 0.0,
+) -> Placement:
+    """Turn a channel about its target until its lateral edge meets the iliac bone.
+
+    Parameters
+    ----------
+    around
+        The foramen.
+    target_mm
+        Point *b*, RAS.
+    radius_mm, length_mm
+        Of the channel.
+    tilt_deg
+        Its angle to the axial plane of the segment, positive where it comes from above.
+    free_alpha_deg
+        The angle to the coronal plane where it never meets the iliac bone.
+    ilium_shift_mm
+        How much further out the iliac bone's surface is taken to lie.
+    """
+    alphas = np.arange(90.0, _LEAST_ALPHA_DEG, -_ALPHA_STEP_DEG)
+    room = _room_to_ilium(around, target_mm, alphas, tilt_deg, length_mm) - radius_mm - ilium_shift_mm
+    meets = np.flatnonzero(room <= 0)
+    if not len(meets):
+        direction = direction_of(around.frame, around.side, free_alpha_deg, tilt_deg)
+        return Placement(Channel(target_mm, direction, radius_mm, length_mm), free_alpha_deg, None)
+    first = int(meets[0])
+    alpha = float(alphas[first])
+    if first:
+        # between the last angle that keeps clear and the first that does not
+        share = room[first - 1] / (room[first - 1] - room[first])
+        alpha = float(alphas[first - 1] - share * _ALPHA_STEP_DEG)
+    channel = Channel(target_mm, direction_of(around.frame, around.side, alpha, tilt_deg), radius_mm, length_mm)
+    met = min((around.clearance(channel, bone) for bone in around.group("ilium")), key=lambda each: _room(each))
+    outwards = around.side.sign * around.frame.right
+    edge = outwards - (outwards @ channel.direction) * channel.direction
+    return Placement(channel, alpha, met.axis_mm + radius_mm * edge / np.linalg.norm(edge))
+
+
+def judge(around: Around, target_mm: FloatArray, **placed: float) -> Verdict:
+    """The group of a foramen, with every surface moved by 1 and 2 mm to see what would change it.
+
+    `placed` goes to `place_as_published`. The iliac bone's surface moves the channel; the others' move themselves.
+    """
+    placement = place_as_published(around, target_mm, **placed)
+    rooms = _rooms(around, placement.channel)
+    group = _group(rooms.values())
+    changes = []
+    for shift in SHIFTS_MM:
+        for obstacle, room in rooms.items():
+            moved = _group([*(other for each, other in rooms.items() if each is not obstacle), room - shift])
+            if moved != group:
+                changes.append(Change(obstacle.name, shift, moved))
+        if around.group("ilium"):
+            moved = _group(_rooms(around, place_as_published(around, target_mm, **placed, ilium_shift_mm=shift).channel).values())
+            if moved != group:
+                changes.append(Change("iliac bone", shift, moved))
+    deciding = [each for each in around.clearances(placement.channel) if each.obstacle.group in GROUPS and each.touches]
+    return Verdict(group, placement, tuple(deciding), tuple(sorted(changes, key=lambda change: abs(change.shift_mm))))
+
+
+def _room_to_ilium(around: Around, target_mm: FloatArray, alphas: FloatArray, tilt_deg: float, length_mm: float) -> FloatArray:
+    directions = direction_of(around.frame, around.side, alphas, tilt_deg)
+    rooms = [lowest_along(around.fields[bone], target_mm[None], directions, length_mm)[0] for bone in around.group("ilium")]
+    return np.min(rooms, axis=0).astype(np.float64) if rooms else np.full(len(alphas), np.inf)
+
+
+def _rooms(around: Around, channel: Channel) -> Mapping[Obstacle, float]:
+    return {obstacle: _room(around.clearance(channel, obstacle)) for key in GROUPS for obstacle in around.group(key)}
+
+
+def _room(clearance: Clearance) -> float:
+    return float("inf") if clearance.room_mm is None else clearance.room_mm
+
+
+def _group(rooms: Iterable[float]) -> str:
+    return "B" if any(room < 0 for room in rooms) else "A"
