@@ -34,6 +34,14 @@ class Spans(NamedTuple):
     def raised(self, by: np.floating[Any]) -> Spans:
         return Spans(self.middle + by, self.low + by, self.high + by)
 
+    def greater(self, other: Spans) -> Spans:
+        """Of the greater of two levels."""
+        return Spans(*(np.maximum(one, two) for one, two in zip(self, other, strict=True)))
+
+    def less(self, other: Spans) -> Spans:
+        """Of one level less another."""
+        return Spans(self.middle - other.middle, self.low - other.high, self.high - other.low)
+
 
 class Findings:
     """Which parts of composed shapes can matter in which of a number of balls.

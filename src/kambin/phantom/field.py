@@ -19,6 +19,7 @@ from kambin.geometry import FloatArray, Frame
 Points = npt.NDArray[np.floating[Any]]
 Values = npt.NDArray[np.floating[Any]]
 _TINY = 1e-9
+_LEAST = 1e-30
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -125,13 +126,15 @@ class RoundCone:
         x, y, z = points - _rows(self.start_mm, points)
         ux, uy, uz = (points.dtype.type(c) for c in axis / length)
         along = x * ux + y * uy + z * uz
-        across = np.sqrt(np.maximum(x * x + y * y + z * z - along * along, 0))
+        squared = np.maximum(x * x + y * y + z * z - along * along, 0)
         # The mantle is a cone tilted by this sine; its foot on the axis lies before or behind the point's own.
         sine = shrink / length
         cosine = float(np.sqrt(1.0 - sine * sine))
-        foot = np.clip(along - across * points.dtype.type(sine / cosine), 0, points.dtype.type(length))
-        radius = points.dtype.type(self.start_radius_mm) - foot * points.dtype.type(sine)
-        return np.asarray(np.hypot(along - foot, across) - radius)
+        nearest = along if sine == 0 else along - np.sqrt(squared) * points.dtype.type(sine / cosine)
+        foot = np.clip(nearest, 0, points.dtype.type(length))
+        along -= foot
+        squared += along * along
+        return np.asarray(np.sqrt(squared) - (points.dtype.type(self.start_radius_mm) - foot * points.dtype.type(sine)))
 
 
 def capsule(start_mm: npt.ArrayLike, end_mm: npt.ArrayLike, radius_mm: float, end_radius_mm: float | None = None) -> RoundCone:
@@ -165,8 +168,7 @@ class Ellipsoid:
         local = into(self.frame, points)
         half = _rows(self.half_mm, points)
         scaled = local / half
-        far = np.sqrt(np.square(scaled).sum(axis=0))
-        steep = np.sqrt(np.square(scaled / half).sum(axis=0))
+        far, steep = magnitude(scaled), magnitude(scaled / half)
         return _value_over_gradient(far, steep, min(self.half_mm))
 
 
@@ -195,11 +197,12 @@ class RoundedBox:
         return Box(self.frame.origin_mm - reach, self.frame.origin_mm + reach)
 
     def __call__(self, points: Points) -> Values:
-        local = np.abs(into(self.frame, points))
         radius = min(self.radius_mm, *self.half_mm)
-        over = local - _rows(np.asarray(self.half_mm) - radius, points)
-        outside = np.sqrt(np.square(np.maximum(over, 0)).sum(axis=0))
-        return np.asarray(outside + np.minimum(over.max(axis=0), 0) - points.dtype.type(radius))
+        over = np.abs(into(self.frame, points))
+        over -= _rows(np.asarray(self.half_mm) - radius, points)
+        x, y, z = np.maximum(over, 0)
+        inside = np.minimum(np.maximum(np.maximum(over[0], over[1]), over[2]), 0)
+        return np.asarray(np.sqrt(x * x + y * y + z * z) + inside - points.dtype.type(radius))
 
 
 @dataclass(frozen=True, eq=False)
@@ -228,6 +231,12 @@ class HalfSpace:
         return np.asarray(points[0] * nx + points[1] * ny + points[2] * nz - points.dtype.type(offset))
 
 
+def magnitude(vectors: Points) -> Values:
+    """Of vectors of shape (3, n)."""
+    x, y, z = vectors
+    return np.asarray(np.sqrt(x * x + y * y + z * z))
+
+
 def into(frame: Frame, points: Points) -> Points:
     """Points of shape (3, n) in the coordinates of a frame."""
     axes = frame.axes.astype(points.dtype)
@@ -239,6 +248,13 @@ def into(frame: Frame, points: Points) -> Points:
         row += y * ay
         row += z * az
     return result
+
+
+def power_of(base: Values, exponent: Values | np.floating[Any]) -> Values:
+    """Powers of numbers that are not negative, by logarithms: many times quicker than `np.power` in single precision."""
+    logarithm = np.log(np.maximum(base, base.dtype.type(_LEAST)))
+    logarithm *= exponent
+    return np.asarray(np.exp(logarithm, out=logarithm))
 
 
 def smooth_minimum(one: Values, other: Values, width_mm: float) -> Values:

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from scipy.interpolate import PchipInterpolator
 
 from kambin.geometry import FloatArray, Frame
-from kambin.phantom.field import Box, Field, Points, Values, into, smooth_maximum
+from kambin.phantom.field import Box, Field, Points, Values, into, magnitude, power_of, smooth_maximum
 
 _STEP_MM = 0.5
 _SLOPE_POINTS = 3000
@@ -24,7 +26,7 @@ _FAR_MM = 12.0
 """Further from a tube's surface than this its level stays the same: the nearest point of a bent curve is only sought nearby."""
 
 
-@dataclass(frozen=True, eq=False, slots=True)
+@dataclass(frozen=True, eq=False)
 class Profile:
     """Smooth functions of one coordinate, tabulated closely; constant beyond their ends.
 
@@ -74,13 +76,34 @@ class Profile:
         return np.asarray(self.start_mm + self.step_mm * np.arange(self.table.shape[1]), dtype=np.float64)
 
     def __call__(self, at: Values) -> list[Values]:
-        """Each function at each coordinate, of the coordinates' own precision."""
+        """Each function at each coordinate, of the coordinates' own precision; not to be written to."""
         kind, last = at.dtype.type, self.table.shape[1] - 1
         place = np.clip((at - kind(self.start_mm)) * kind(1 / self.step_mm), 0, last)
-        index = np.minimum(place.astype(np.int32), last - 1)
+        index = np.minimum(place.astype(np.intp), last - 1)
         share = place - index.astype(at.dtype)
-        rows = self.table.astype(at.dtype)
-        return [row[index] + share * np.diff(row)[index] if row.min() != row.max() else np.full_like(at, row[0]) for row in rows]
+        values, rises = self._single if at.dtype == np.float32 else self._double
+        # The index lies in the table already; asking for "clip" only spares another check.
+        found = iter(rises.take(index, axis=1, mode="clip") * share + values.take(index, axis=1, mode="clip"))
+        same = (np.broadcast_to(kind(value), at.shape) for value in self.table[self.constant, 0])
+        return [next(same if constant else found) for constant in self.constant]
+
+    @cached_property
+    def constant(self) -> npt.NDArray[np.bool_]:
+        """Which functions are the same everywhere, shape (functions,)."""
+        return np.asarray(np.ptp(self.table, axis=1) == 0)
+
+    @cached_property
+    def _double(self) -> tuple[Values, Values]:
+        return self._varying(np.dtype(np.float64))
+
+    @cached_property
+    def _single(self) -> tuple[Values, Values]:
+        return self._varying(np.dtype(np.float32))
+
+    def _varying(self, kind: np.dtype[Any]) -> tuple[Values, Values]:
+        """The functions that change, and their rise from each entry to the next."""
+        rows = self.table[~self.constant].astype(kind)
+        return rows, np.diff(rows, axis=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,22 +173,28 @@ class Loft:
         x, y, z = points
         kind = x.dtype.type
         right, ahead, side, front, back, turn, power, furrow, width = self.profile(z)
-        dx, dy = x - right, y - ahead
-        cosine, sine = np.cos(turn), np.sin(turn)
-        u, v = dx * cosine + dy * sine, dy * cosine - dx * sine
+        u, v = x - right, y - ahead
+        if self.profile.table[5].any():
+            cosine, sine = np.cos(turn), np.sin(turn)
+            u, v = u * cosine + v * sine, v * cosine - u * sine
         smallest = np.minimum(side, np.minimum(front, back))
-        level = outline_level(u, v, side, np.where(v > 0, front, back), self._power(power), smallest)
+        deep = front if self._is_even else np.where(v > 0, front, back)
+        level = outline_level(u, v, side, deep, self._power(power), smallest)
         if self.profile.table[7].any():
             bump = np.square(np.maximum(1 - np.square(u / width), 0))
-            level = level + furrow * bump * np.clip(-v / (kind(0.5) * back), 0, 1)
+            level += furrow * bump * np.clip(-v / (kind(0.5) * back), 0, 1)
         half = 0.5 * (self.profile.end_mm - self.profile.start_mm)
         ends = np.abs(z - kind(self.profile.start_mm + half)) - kind(half)
         return smooth_maximum(level, ends, self.round_mm)
 
     def _power(self, power: Values) -> Values | float:
         """One number where it is the same everywhere, which is quicker."""
-        row = self.profile.table[6]
-        return float(row[0]) if row.min() == row.max() else power
+        return float(self.profile.table[6, 0]) if self.profile.constant[6] else power
+
+    @cached_property
+    def _is_even(self) -> bool:
+        """Whether front and back are alike."""
+        return bool(np.array_equal(self.profile.table[3], self.profile.table[4]))
 
 
 def loft(sections: Sequence[Section], round_mm: float = 4.0) -> Loft:
@@ -186,9 +215,9 @@ def outline_level(u: Values, v: Values, a: Values | float, b: Values | float, po
         far = np.sqrt(np.square(scaled_u) + np.square(scaled_v))
         steep = np.sqrt(np.square(scaled_u / a) + np.square(scaled_v / b)) / np.maximum(far, kind(_TINY))
     else:
-        pu, pv = np.power(scaled_u, p - 1), np.power(scaled_v, p - 1)
+        pu, pv = power_of(scaled_u, p - 1), power_of(scaled_v, p - 1)
         total = np.maximum(pu * scaled_u + pv * scaled_v, kind(_TINY) ** 3)
-        far = np.power(total, 1 / p)
+        far = power_of(total, 1 / p)
         steep = np.sqrt(np.square(pu / a) + np.square(pv / b)) * far / total
     # Value over gradient; towards the middle, where its direction is undefined, the smaller half axis takes over.
     reach = np.minimum(1 / np.maximum(steep, kind(_TINY)), kind(3) * smallest)
@@ -217,7 +246,7 @@ class Tube:
         object.__setattr__(self, "box", Box((middle - reach).min(axis=1), (middle + reach).max(axis=1)))
         object.__setattr__(self, "slope", measured_slope(self))
 
-    @property
+    @cached_property
     def is_round(self) -> bool:
         return bool(np.array_equal(self.profile.table[2], self.profile.table[3]))
 
@@ -289,8 +318,7 @@ class Egg:
     def __call__(self, points: Points) -> Values:
         half = np.asarray(self.half_mm, dtype=points.dtype).reshape(3, 1)
         scaled = into(self.frame, points) / half
-        far = np.sqrt(np.square(scaled).sum(axis=0))
-        steep = np.sqrt(np.square(scaled / half).sum(axis=0))
+        far, steep = magnitude(scaled), magnitude(scaled / half)
         smallest = points.dtype.type(min(self.half_mm))
         reach = np.minimum(far / np.maximum(steep, points.dtype.type(_TINY)), 2 * smallest)
         result: Values = (far - 1) * (smallest + (reach - smallest) * np.square(np.minimum(far, 1)))

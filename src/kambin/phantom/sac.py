@@ -9,7 +9,7 @@ import numpy as np
 from kambin.anatomy.structures import Kind, Level, Side, Structure
 from kambin.geometry import FloatArray, unit
 from kambin.phantom.column import Column
-from kambin.phantom.compose import Blocks, Cut, Offset, Union, levels
+from kambin.phantom.compose import Balls, Blocks, Cut, Offset, Spans, Union, levels, spans
 from kambin.phantom.field import Box, Field, Points, Values, ellipse_level
 from kambin.phantom.morphometry import LUMBAR, S1_DEPTH_MM
 from kambin.phantom.nerves import Chain, origins, smooth_path
@@ -160,6 +160,9 @@ class _Inside:
 
     def on_blocks(self, blocks: Blocks) -> Values:
         return np.maximum(levels(self.shape, blocks), levels(self.around, blocks) + blocks.points.dtype.type(_DURA_MM))
+
+    def in_balls(self, balls: Balls) -> Spans:
+        return spans(self.shape, balls).greater(spans(self.around, balls).raised(balls.middle.dtype.type(_DURA_MM)))
 
 
 def conus_tip(column: Column, parameters: PatientParameters, sweep: Sweep) -> FloatArray:
