@@ -15,7 +15,7 @@ import numpy as np
 from kambin.anatomy.structures import Kind, Side, Structure
 from kambin.geometry import FloatArray, Frame, unit
 from kambin.phantom.column import Column
-from kambin.phantom.compose import Blocks, Common, Cut, Placed, Union, levels
+from kambin.phantom.compose import Balls, Blocks, Common, Cut, Placed, Spans, Union, levels, spans
 from kambin.phantom.field import Box, Field, HalfSpace, Points, RoundedBox, Values, capsule, into, slab
 from kambin.phantom.ilium import Wing, out_of_chart
 from kambin.phantom.parameters import PatientParameters
@@ -67,8 +67,14 @@ class Mirrored:
 
     def on_blocks(self, blocks: Blocks) -> Values:
         points = self._local(blocks.points.reshape(3, -1)).reshape(blocks.points.shape)
-        local = Blocks(points, self._local(blocks.middle), blocks.radius_mm / self.scale)
-        return levels(self.shape, local) * points.dtype.type(self.scale)
+        return levels(self.shape, Blocks.within(self._balls(blocks.balls), points)) * points.dtype.type(self.scale)
+
+    def in_balls(self, balls: Balls) -> Spans:
+        local = spans(self.shape, self._balls(balls))
+        return Spans(*(values * balls.middle.dtype.type(self.scale) for values in local))
+
+    def _balls(self, balls: Balls) -> Balls:
+        return balls.at(self._local(balls.middle), balls.radius_mm / self.scale)
 
     def _local(self, points: Points) -> Points:
         kind = points.dtype.type

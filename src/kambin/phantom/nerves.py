@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -10,7 +10,7 @@ import numpy as np
 from kambin.anatomy.structures import Kind, Level, Side, Structure
 from kambin.geometry import FloatArray
 from kambin.phantom.column import Column, VertebraPlace
-from kambin.phantom.compose import Blocks, Union
+from kambin.phantom.compose import Balls, Blocks, Spans, Union
 from kambin.phantom.field import Box, Field, Points, Values, capsule
 from kambin.phantom.morphometry import LUMBAR, S1_DEPTH_MM
 from kambin.phantom.parameters import PatientParameters
@@ -29,6 +29,7 @@ _GANGLION_CLEAR_MM = 1.2
 """Between the lower edge of the pedicle and the ganglion."""
 _CLEAR_MM, _ROUNDS = 0.4, 12
 """What a nerve keeps between itself and bone or disc, and how often its path is looked at again."""
+_PROBE_MM, _FAR_MM = 0.25, 1e3
 
 
 def root_path(place: VertebraPlace, below: VertebraPlace | None, side: Side, parameters: PatientParameters) -> FloatArray:
@@ -110,6 +111,9 @@ class Chain:
 
     def on_blocks(self, blocks: Blocks) -> Values:
         return self._whole.on_blocks(blocks)
+
+    def in_balls(self, balls: Balls) -> Spans:
+        return self._whole.in_balls(balls)
 
 
 def build_roots(
@@ -194,20 +198,54 @@ def _root(
 def _given_way(path: FloatArray, radii_mm: FloatArray, obstacles: tuple[Field, ...]) -> FloatArray:
     """A path moved off what it would run through: each point along the obstacle's gradient until the nerve's radius is clear of it."""
     box = Box.around(path, 8.0)
-    near = [o for o in obstacles if (o.box.common(box).high_mm > o.box.common(box).low_mm).all()]
+    near = _Obstacles([o for o in obstacles if (o.box.common(box).high_mm > o.box.common(box).low_mm).all()], float(radii_mm.max()))
     path = path.copy()
-    steps = np.concatenate([np.zeros((1, 3)), 0.25 * np.eye(3), -0.25 * np.eye(3)])
-    for _ in range(_ROUNDS if near else 0):
-        points = (path[:, None, :] + steps).reshape(-1, 3).T
-        level = np.min([shape(points) for shape in near], axis=0).reshape(len(path), 7)
-        gradient = (level[:, 1:4] - level[:, 4:7]) / 0.5
-        gradient /= np.maximum(np.linalg.norm(gradient, axis=1, keepdims=True), 1e-6)
-        push = np.clip(radii_mm + _CLEAR_MM - level[:, 0], 0.0, 1.0)[:, None] * gradient
+    for _ in range(_ROUNDS):
+        level, gradient = near.around(path)
+        push = np.clip(radii_mm + _CLEAR_MM - level, 0.0, 1.0)[:, None] * gradient
+        if not push.any():
+            break
         # Neighbours are taken along, so that the nerve bends instead of breaking.
         spread = push.copy()
         spread[1:-1] = 0.6 * push[1:-1] + 0.25 * (push[:-2] + push[2:])
         path += 0.8 * spread
+        near.moved(0.8 * float(np.linalg.norm(spread, axis=1).max()))
     return path
+
+
+class _Obstacles:
+    """What a path may have to give way to; what lies too far off to matter is looked at again only once the path has moved so far.
+
+    Parameters
+    ----------
+    shapes
+        Bones and discs.
+    radius_mm
+        Of the nerve, where it is thickest.
+    """
+
+    def __init__(self, shapes: Sequence[Field], radius_mm: float) -> None:
+        self._shapes = shapes
+        steepest = max((shape.slope for shape in shapes), default=1.0)
+        self._reach = radius_mm + _CLEAR_MM + 2 * _PROBE_MM * steepest
+        self._free_mm = np.zeros(len(shapes))
+
+    def around(self, path: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """The least level at each point, shape (n,), and its unit gradient, shape (n, 3)."""
+        steps = _PROBE_MM * np.concatenate([np.zeros((1, 3)), np.eye(3), -np.eye(3)])
+        points = (path[:, None, :] + steps).reshape(-1, 3).T
+        least = np.full((len(path), 7), _FAR_MM)
+        for index in np.flatnonzero(self._free_mm <= 0):
+            shape = self._shapes[int(index)]
+            level = shape(points).reshape(len(path), 7)
+            self._free_mm[index] = (level[:, 0].min() - self._reach) / shape.slope
+            least = np.minimum(least, level)
+        gradient = (least[:, 1:4] - least[:, 4:7]) / (2 * _PROBE_MM)
+        return least[:, 0], gradient / np.maximum(np.linalg.norm(gradient, axis=1, keepdims=True), 1e-6)
+
+    def moved(self, distance_mm: float) -> None:
+        """Tell that no point of the path has moved by more than this."""
+        self._free_mm -= distance_mm
 
 
 def origins(column: Column, parameters: PatientParameters) -> Mapping[tuple[Level, Side], FloatArray]:

@@ -13,7 +13,7 @@ import numpy as np
 
 from kambin.geometry import FloatArray
 from kambin.phantom.bend import Arc, Bend
-from kambin.phantom.compose import Blocks, levels
+from kambin.phantom.compose import Balls, Blocks, Spans, levels, spans
 from kambin.phantom.field import Box, Field, Points, Values, smooth_maximum, smooth_minimum
 from kambin.phantom.morphometry import S1_CONCAVITY_MM, S1_DEPTH_MM, S1_WIDTH_MM
 from kambin.phantom.vertebra import kidney_level
@@ -255,7 +255,13 @@ class BothSides:
         return self.shape(_folded(points))
 
     def on_blocks(self, blocks: Blocks) -> Values:
-        return levels(self.shape, Blocks(_folded(blocks.points), _folded(blocks.middle), blocks.radius_mm))
+        return levels(self.shape, Blocks.within(self._folded(blocks.balls), _folded(blocks.points)))
+
+    def in_balls(self, balls: Balls) -> Spans:
+        return spans(self.shape, self._folded(balls))
+
+    def _folded(self, balls: Balls) -> Balls:
+        return balls.at(_folded(balls.middle), balls.radius_mm)
 
 
 def _folded(points: Points) -> Points:

@@ -10,7 +10,7 @@ import numpy as np
 from kambin.anatomy.structures import Kind, Level, Side, Structure
 from kambin.geometry import FloatArray, Frame, unit
 from kambin.phantom.column import JointPlace, SegmentPlace, VertebraPlace
-from kambin.phantom.compose import Blocks, Common, Cut, Placed, Union, levels
+from kambin.phantom.compose import Balls, Blocks, Common, Cut, Placed, Spans, Union, levels, spans
 from kambin.phantom.field import (
     Box,
     EllipticRod,
@@ -140,6 +140,10 @@ class Part:
     def on_blocks(self, blocks: Blocks) -> Values:
         own = levels(self.own, blocks) - levels(self.others, blocks)
         return np.maximum(levels(self.whole, blocks), own - own.dtype.type(_TIE_MM))
+
+    def in_balls(self, balls: Balls) -> Spans:
+        deeper = spans(self.own, balls).less(spans(self.others, balls))
+        return spans(self.whole, balls).greater(deeper.raised(balls.middle.dtype.type(-_TIE_MM)))
 
 
 @dataclass(frozen=True, eq=False)
