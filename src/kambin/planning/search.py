@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +19,8 @@ from kambin.geometry import FloatArray, Frame
 from kambin.planning.channel import Channel, direction_of
 from kambin.planning.field import REACH_MM, DistanceField
 from kambin.planning.lowest import lowest_along
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +75,12 @@ def joined(*parts: Lines) -> Lines:
     return Lines(*(np.concatenate([getattr(part, name) for part in parts]) for name in Lines.__dataclass_fields__))
 
 
-def less_margins(fields: Mapping[str, DistanceField], margins_mm: Mapping[str, float]) -> DistanceField:
-    """One field for all obstacles: the smallest of their distances less their margins. `fields` and margins by group."""
+def less_margins(fields: Mapping[T, DistanceField], margins_mm: Mapping[T, float]) -> DistanceField:
+    """One field for all obstacles: the smallest of their distances, each less its margin."""
     grid = next(iter(fields.values())).grid
     lowest = np.full(grid.shape, REACH_MM, dtype=np.float32)
-    for group, field in fields.items():
-        np.minimum(lowest, field.distance_mm - np.float32(margins_mm[group]), out=lowest)
+    for name, field in fields.items():
+        np.minimum(lowest, field.distance_mm - np.float32(margins_mm[name]), out=lowest)
     return DistanceField(grid, lowest)
 
 
@@ -136,6 +139,15 @@ def roomiest_lines(
         which = np.repeat(which[keep], 4)
         a = (a[keep, None] + quarter * np.array([-1, -1, 1, 1])).ravel()
         c = (c[keep, None] + quarter * np.array([-1, 1, -1, 1])).ravel()
+
+
+def sweep(
+    field: DistanceField, frame: Frame, side: Side, targets_mm: FloatArray, cone: Cone, length_mm: float, *, step_deg: float = 2.0
+) -> Lines:
+    """All lines of a regular grid of angles at every target."""
+    alpha, cranial = (np.arange(low, high + 1e-9, step_deg) for low, high in (cone.alpha_deg, cone.cranial_deg))
+    which, a, c = (grid.ravel() for grid in np.meshgrid(np.arange(len(targets_mm)), alpha, cranial, indexing="ij"))
+    return _tried(field, frame, side, targets_mm[which], a, c, length_mm)
 
 
 def _tried(
