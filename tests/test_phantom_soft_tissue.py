@@ -21,7 +21,7 @@ from kambin.phantom.parameters import PatientParameters
 from kambin.phantom.raster import Piece
 from kambin.phantom.skin import SKIN_MM, SUPRASPINOUS_MM, build_trunk, skin_pieces
 from kambin.phantom.vertebra import Body
-from kambin.phantom.vessels import Vessels, build_vessels, vessel_pieces
+from kambin.phantom.vessels import Vessels, build_vessels, division, vessel_pieces
 from kambin.phantom.viscera import visceral_pieces
 
 STEP_MM = 0.5
@@ -233,14 +233,15 @@ def test_vessels_divide_where_asked(artery: float, vein: float) -> None:
         (artery, AORTA, Kind.ILIAC_ARTERY, made.vessels.arterial_blood),
         (vein, CAVA, Kind.ILIAC_VEIN, made.vessels.venous_blood),
     ):
-        z = made.line.at(level)[2]
-        assert _lumina(made, blood, z + 6.0) == 1
-        assert _lumina(made, blood, z - 6.0) == 2
-        points = made.line.at(level)[:, None] + np.random.default_rng(3).uniform(-45, 45, (60000, 3)).T
-        assert points[2][made.vessels.named[trunk](points) < 0].min() == pytest.approx(z, abs=1.0)
+        place, up = division(made.line, level)
+        assert _lumina(made, blood, place[2] + 6.0) == 1
+        assert _lumina(made, blood, place[2] - 6.0) == 2
+        points = place[:, None] + np.random.default_rng(3).uniform(-45, 45, (60000, 3)).T
+        height = up @ (points - made.line.at(level)[:, None])
+        assert height[made.vessels.named[trunk](points) < 0].min() == pytest.approx(0.0, abs=1.0)
         for side in Side:
             own = made.vessels.named[Structure(branch, side=side)](points) < 0
-            assert points[2][own].max() == pytest.approx(z, abs=2.0)
+            assert height[own].max() == pytest.approx(0.0, abs=2.0)
 
 
 def _lumina(made: Made, blood: Field, z_mm: float) -> int:

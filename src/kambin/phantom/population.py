@@ -87,7 +87,7 @@ def _person(z: list[float], coin: float, given: Mapping[str, Any]) -> dict[str, 
     person.update({name: given[name] for name in person if name in given})
     # Vertebral size goes with stature at r of about 0.5; women's endplates are a tenth smaller, their bodies a twentieth lower.
     tall = person["stature_cm"] / mean - 1.0
-    person["bone_scale"] = (1.0 if sex == "male" else 0.93) * (1.0 + 0.6 * tall + 0.035 * z[3])
+    person["bone_scale"] = (1.0 if sex == "male" else 0.93) * (1.0 + 0.6 * tall + 0.05 * z[3])
     return person
 
 
@@ -99,12 +99,12 @@ def _column(person: Mapping[str, Any], z: list[float], u: list[float]) -> dict[s
     for index, segment in enumerate(SEGMENTS):
         # From the first to the fifth Pfirrmann grade a disc loses 39 % of its height (Park and Yoon 2024).
         loss = 0.36 * _LOSS[segment] * max(worn - 0.2, 0.0) ** 1.3
-        height = DISC_HEIGHT_MM[segment] * build * (1.0 + 0.10 * z[0] + 0.11 * z[1 + index])
+        height = DISC_HEIGHT_MM[segment] * build * (1.0 + 0.12 * z[0] + 0.13 * z[1 + index])
         result[f"disc_height_{segment}_mm"] = height * (1.0 - loss)
     result["lordosis_deg"] = 46.0 + (2.0 if person["sex"] == "female" else 0.0) + 9.0 * z[8] - 6.0 * max(worn - 0.5, 0.0)
     result["sacral_slope_deg"] = 38.0 + 0.55 * (result["lordosis_deg"] - 46.0) + 4.5 * z[9]
     result["scoliosis_deg"] = 3.5 * z[10]
-    result["crest_over_l4l5_mm"] = 8.0 * z[11]
+    result["crest_over_l4l5_mm"] = 10.0 * z[11]
     result["pelvis_width_mm"] = 281.0 + 14.0 * z[12] + 60.0 * (person["bone_scale"] - (1.0 if person["sex"] == "male" else 0.93))
     return result
 
@@ -112,7 +112,7 @@ def _column(person: Mapping[str, Any], z: list[float], u: list[float]) -> dict[s
 def _arch(person: Mapping[str, Any], z: list[float]) -> dict[str, float]:
     """Canal, pedicles, facets: their own spread, beyond the size of the bones."""
     return {
-        "pedicle_width_scale": 1.0 + 0.14 * z[0],
+        "pedicle_width_scale": 1.0 + 0.16 * z[0],
         "canal_scale": 1.0 + 0.07 * z[1] + (0.03 if person["sex"] == "female" else 0.0),
         "facet_angle_offset_deg": 6.0 * z[2],
         "facet_tropism_deg": 3.5 * z[3],

@@ -122,7 +122,7 @@ def _ala_top(side: Values, y: Values) -> Values:
     """Height of the alae's upper surface: down to the front and the side, below the endplate's rim in the middle."""
     kind = side.dtype.type
     plane = kind(-5.5) - kind(0.62) * (y + 17) - kind(0.36) * (side - 46)
-    return smooth_minimum(plane, np.full_like(plane, 3.0), 4.0)
+    return smooth_minimum(plane, np.full_like(plane, 0.5), 4.0)
 
 
 def _first_body(x: Values, y: Values, z: Values) -> Values:

@@ -337,9 +337,10 @@ def _inferior(marks: Landmarks, joint: JointPlace, hypertrophy_mm: float) -> Fie
 def articular_block(joint: JointPlace, sign: float, hypertrophy_mm: float) -> Field:
     """The bone that carries an articular surface, reaching a little over the joint line (what is over is cut off)."""
     size = joint.size
-    thick = 4.2
-    centre = joint.frame.world([0.0, sign * (thick + 0.5 * size.gap_mm - 1.2), 0.0])
-    half = (0.5 * size.width_mm + hypertrophy_mm, thick + hypertrophy_mm, 0.5 * size.height_mm + 1.0 + 0.7 * hypertrophy_mm)
+    # The inferior process is slighter, and ends nearer to the joint's middle towards the midline: the window between the laminae is wide.
+    thick, spared = (4.2, 0.0) if sign < 0 else (3.5, 1.5)
+    centre = joint.frame.world([-joint.side.sign * spared, sign * (thick + 0.5 * size.gap_mm - 1.2), 0.0])
+    half = (0.5 * size.width_mm - spared + hypertrophy_mm, thick + hypertrophy_mm, 0.5 * size.height_mm + 1.0 + 0.7 * hypertrophy_mm)
     return RoundedBox(joint.frame.moved_to(centre), half, 3.4)
 
 

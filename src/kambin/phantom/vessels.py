@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from kambin.anatomy.structures import Kind, Side, Structure
-from kambin.geometry import FloatArray
+from kambin.geometry import FloatArray, unit
 from kambin.phantom.column import Column
 from kambin.phantom.column_line import ColumnLine, column_line
 from kambin.phantom.compose import Common, Cut, Offset, Union
@@ -29,6 +29,8 @@ _GAP_MM = 1.5
 _AORTIC_WALL_MM, _ILIAC_WALL_MM, _VENOUS_WALL_MM = 1.5, 1.0, 0.6
 _FORK_MM = 8.0
 """The axes of two branches part this far above the place where their walls do."""
+_TRUNK_AXIS_MM = 10.0
+"""Before the column, of the trunks where they divide."""
 _FLATNESS = 0.72
 """Depth over width of the vena cava."""
 _ILIAC_MM = 9.7
@@ -51,10 +53,12 @@ _CAVA_COURSE = {
     1.0: (19.5, 1.15),
     2.0: (21.0, 1.0),
     3.0: (22.5, 1.0),
-    4.0: (22.5, 1.0),
-    4.5: (20.5, 1.0),
-    5.4: (13.0, 1.0),
+    4.0: (24.0, 1.0),
+    4.5: (25.0, 1.0),
+    5.4: (18.5, 1.0),
 }
+# How far half of the right psoas, which the cava lies against, reaches inwards: where the muscle is thin the vessel lies further out.
+_PSOAS_REACH_MM = {1.0: 6.0, 2.5: 14.0, 3.5: 18.0, 4.5: 20.0}
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,22 +107,33 @@ def build_vessels(parameters: PatientParameters, column: Column) -> Vessels:
     venous = Cut(Union((cava, *veins[Side.LEFT], *veins[Side.RIGHT]), _FILLET_MM), clear_of, 2.0)
     blood = [Offset(aorta, -_AORTIC_WALL_MM)]
     blood += [Offset(branch, -_ILIAC_WALL_MM) for side in Side for branch in arteries[side]]
-    named = _named(arterial, line.at(parameters.aortic_bifurcation_level), arteries, (Kind.AORTA, Kind.ILIAC_ARTERY))
-    named |= _named(venous, line.at(parameters.caval_confluence_level), veins, (Kind.VENA_CAVA, Kind.ILIAC_VEIN))
+    named = _named(arterial, division(line, parameters.aortic_bifurcation_level), arteries, (Kind.AORTA, Kind.ILIAC_ARTERY))
+    named |= _named(venous, division(line, parameters.caval_confluence_level), veins, (Kind.VENA_CAVA, Kind.ILIAC_VEIN))
     arterial_blood = Cut(Union(tuple(blood), _FILLET_MM), (Offset(bone, _ILIAC_WALL_MM),), 2.0)
     return Vessels(arterial, venous, named, arterial_blood, Offset(venous, -_VENOUS_WALL_MM))
 
 
+def division(line: ColumnLine, level: float) -> tuple[FloatArray, FloatArray]:
+    """Where a vessel divides: a point before the column and the direction upwards along it, both of shape (3,).
+
+    A level is that of the plane across the column, as discs lie: before a lordotic column it is met lower than in its middle.
+    """
+    middle = line.at(level)
+    up = unit(line.at(level - 0.5) - line.at(level + 0.5))
+    ahead = float(line.before(middle[0], middle[2], _TRUNK_AXIS_MM)[0]) - middle[1]
+    return middle + np.array([0.0, ahead, -ahead * up[1] / up[2]]), up
+
+
 def _named(
-    tree: Field, division_mm: FloatArray, branches: dict[Side, tuple[Tube, ...]], kinds: tuple[Kind, Kind]
+    tree: Field, cut: tuple[FloatArray, FloatArray], branches: dict[Side, tuple[Tube, ...]], kinds: tuple[Kind, Kind]
 ) -> dict[Structure, Field]:
     """Trunk and common iliac branches: the trunk ends level with its division, each branch where the next one reaches deeper."""
-    down = np.array([0.0, 0.0, -1.0])
-    named: dict[Structure, Field] = {Structure(kinds[0]): Common((tree, HalfSpace(division_mm, down)))}
+    place, up = cut
+    named: dict[Structure, Field] = {Structure(kinds[0]): Common((tree, HalfSpace(place, -up)))}
     for side in Side:
         common, *beyond = branches[side]
         others = Union((*branches[side.opposite], *beyond))
-        named[Structure(kinds[1], side=side)] = Common((Part(tree, common, others), HalfSpace(division_mm, -down)))
+        named[Structure(kinds[1], side=side)] = Common((Part(tree, common, others), HalfSpace(place, up)))
     return named
 
 
@@ -133,7 +148,7 @@ def _levels(line: ColumnLine, last: float) -> FloatArray:
 
 
 def _arteries(parameters: PatientParameters, line: ColumnLine) -> tuple[Tube, dict[Side, tuple[Tube, ...]]]:
-    fork = line.at(parameters.aortic_bifurcation_level)[2] + _FORK_MM
+    fork = float(division(line, parameters.aortic_bifurcation_level)[0][2]) + _FORK_MM
     radius = 0.5 * parameters.aorta_diameter_mm + _AORTIC_WALL_MM
     levels = _levels(line, _level_of(line, fork))
     share, wide = _course(_AORTA_COURSE, levels)
@@ -212,7 +227,7 @@ _BOW = -0.15
 
 
 def _veins(parameters: PatientParameters, line: ColumnLine) -> tuple[Tube, dict[Side, tuple[Tube, ...]]]:
-    fork = line.at(parameters.caval_confluence_level)[2] + _FORK_MM
+    fork = float(division(line, parameters.caval_confluence_level)[0][2]) + _FORK_MM
     half = 0.5 * parameters.vena_cava_diameter_mm
     levels = _levels(line, _level_of(line, fork))
     away, stretch = _course(_CAVA_COURSE, levels)
@@ -221,7 +236,8 @@ def _veins(parameters: PatientParameters, line: ColumnLine) -> tuple[Tube, dict[
     wide = stretch * half
     # Beside the aorta, however wide the two are.
     aortic = swell * (0.5 * parameters.aorta_diameter_mm + _AORTIC_WALL_MM) - share * parameters.aorta_offset_mm
-    right = middles[:, 0] + np.maximum(away * line.scale, np.minimum(aortic + 0.9 * wide + 1.5, 30.0))
+    outwards = (1.0 - parameters.psoas_scale) * np.interp(levels, list(_PSOAS_REACH_MM), list(_PSOAS_REACH_MM.values()))
+    right = middles[:, 0] + np.maximum(away * line.scale + outwards, np.minimum(aortic + 0.9 * wide + 1.5, 30.0))
     points = np.stack([right, line.before(right, middles[:, 2], _GAP_MM + _FLATNESS * wide), middles[:, 2]], axis=1)
     cava = tube(points, wide, _FLATNESS * wide)
     branch = 8.0 * (parameters.vena_cava_diameter_mm / _MEAN_CAVA_MM) ** 0.7
