@@ -244,6 +244,17 @@ def test_vessels_divide_where_asked(artery: float, vein: float) -> None:
             assert height[own].max() == pytest.approx(0.0, abs=2.0)
 
 
+def test_a_disc_plane_meets_the_trunk_whole_or_not_at_all() -> None:
+    """Vessels divide in planes as discs lie: no sliver of the cava behind the iliac veins."""
+    widths = []
+    for level in (4.35, 4.65):
+        made = Made(MEAN.changed({"aortic_bifurcation_level": 4.2, "caval_confluence_level": level}))
+        points = in_disc_plane(made, "l4l5", made.vessels.named[CAVA])
+        widths.append(feret(points) if len(points) else 0.0)
+    assert widths[0] == 0.0
+    assert widths[1] > 0.9 * MEAN.vena_cava_diameter_mm
+
+
 def _lumina(made: Made, blood: Field, z_mm: float) -> int:
     x, y = lattice()
     side = round(len(x) ** 0.5)
