@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -62,7 +62,7 @@ class VertebraPlace:
         centre = [0.0, self.wall_mm + depth / 2, 0.5 * self.height_mm * (1 if upper else -1)]
         # The body is higher in front when wedged: its upper plate leans back, its lower one forward.
         tilt = np.radians(0.5 * self.size.wedge_deg) * (1 if upper else -1)
-        return Frame(self.frame.world(centre), _turned_about_right(self.frame.axes, tilt))
+        return Frame(self.frame.world(centre), turned_about_right(self.frame.axes, tilt))
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,7 +147,7 @@ def build_column(parameters: PatientParameters) -> Column:
     wedges = disc_wedges(parameters)
     bends = _side_bends(parameters)
     slope = np.radians(parameters.sacral_slope_deg)
-    sacrum = Frame(np.zeros(3), _turned_about_right(np.eye(3), -slope))
+    sacrum = Frame(np.zeros(3), turned_about_right(np.eye(3), -slope))
     places: dict[Level, VertebraPlace] = {}
     discs: dict[str, tuple[Frame, float]] = {}
     below, below_depth = sacrum, S1_DEPTH_MM * scale
@@ -155,12 +155,12 @@ def build_column(parameters: PatientParameters) -> Column:
         size = sizes[level]
         height = _rim_height(level, segment, sizes, parameters)
         half = np.radians(0.5 * wedges[segment])
-        axes = _turned_about_right(below.axes, half)
+        axes = turned_about_right(below.axes, half)
         axes = _bent(axes, np.radians(bends[segment]))
         # Posterior edges stand above each other; the discs' middles do not, where depths differ.
         shift = 0.5 * (size.lower_depth_mm - below_depth) + parameters.at("slip", segment)
         middle = Frame(below.origin_mm + axes[2] * height / 2 + axes[1] * shift / 2, axes)
-        plate = Frame(middle.origin_mm + axes[2] * height / 2 + axes[1] * shift / 2, _turned_about_right(axes, half))
+        plate = Frame(middle.origin_mm + axes[2] * height / 2 + axes[1] * shift / 2, turned_about_right(axes, half))
         place = _on_lower_plate(level, size, plate)
         places[level], discs[segment] = place, (middle, height)
         below, below_depth = place.endplate(upper=True), size.upper_depth_mm
@@ -175,15 +175,19 @@ def build_column(parameters: PatientParameters) -> Column:
         frame = frame.moved_to(frame.origin_mm - centre)
         depth = S1_DEPTH_MM * scale if lower is None else places[lower].size.upper_depth_mm
         depth = 0.5 * (depth + places[LUMBAR[index]].size.lower_depth_mm)
-        joints = {side: _joint(segment, side, frame, depth, parameters) for side in Side}
+        joint_size = JOINTS[segment].scaled(parameters.bone_scale)
+        joints = {side: facet_joint(joint_size, side, frame, depth, parameters) for side in Side}
         segments[segment] = SegmentPlace(segment, frame, height, joints)
     return Column(places, sacrum.moved_to(sacrum.origin_mm - centre), segments, scale)
 
 
 def _size(level: Level, parameters: PatientParameters) -> VertebraSize:
-    from dataclasses import replace
+    return patients_size(VERTEBRAE[level], parameters)
 
-    size = VERTEBRAE[level].scaled(parameters.bone_scale)
+
+def patients_size(size: VertebraSize, parameters: PatientParameters) -> VertebraSize:
+    """A vertebra of the mean man in a patient's size, with the patient's pedicles and canal."""
+    size = size.scaled(parameters.bone_scale)
     return replace(
         size,
         pedicle_width_mm=size.pedicle_width_mm * parameters.pedicle_width_scale,
@@ -242,7 +246,7 @@ def _side_bends(parameters: PatientParameters) -> dict[str, float]:
 
 def _on_lower_plate(level: Level, size: VertebraSize, plate: Frame) -> VertebraPlace:
     """A vertebra whose lower endplate is given."""
-    axes = _turned_about_right(plate.axes, np.radians(0.5 * size.wedge_deg))
+    axes = turned_about_right(plate.axes, np.radians(0.5 * size.wedge_deg))
     mean_depth = 0.5 * (size.upper_depth_mm + size.lower_depth_mm)
     height = size.posterior_height_mm + np.tan(np.radians(size.wedge_deg)) * mean_depth / 2
     wall = -0.5 * mean_depth
@@ -250,8 +254,8 @@ def _on_lower_plate(level: Level, size: VertebraSize, plate: Frame) -> VertebraP
     return VertebraPlace(level, size, Frame(origin, axes), float(height))
 
 
-def _joint(segment: str, side: Side, disc: Frame, depth_mm: float, parameters: PatientParameters) -> JointPlace:
-    size = JOINTS[segment].scaled(parameters.bone_scale)
+def facet_joint(size: JointSize, side: Side, disc: Frame, depth_mm: float, parameters: PatientParameters) -> JointPlace:
+    """One facet joint behind a disc of a depth, turned as the patient's joints are."""
     angle = size.angle_deg + parameters.facet_angle_offset_deg + 0.5 * parameters.facet_tropism_deg * side.sign
     turn = np.radians(np.clip(angle, 8.0, 75.0))
     centre = disc.world([side.sign * size.apart_mm / 2, -depth_mm / 2 - size.setback_mm, 1.0])
@@ -259,7 +263,7 @@ def _joint(segment: str, side: Side, disc: Frame, depth_mm: float, parameters: P
     return JointPlace(Frame.from_cranial_anterior(centre, disc.cranial, normal), size, side)
 
 
-def _turned_about_right(axes: FloatArray, angle: float) -> FloatArray:
+def turned_about_right(axes: FloatArray, angle: float) -> FloatArray:
     """Axes turned about their *right* by an angle in radians, positive when the top leans back (extension)."""
     cosine, sine = np.cos(angle), np.sin(angle)
     right, anterior, cranial = axes

@@ -17,16 +17,25 @@ from kambin.phantom.parameters import PatientParameters
 from kambin.phantom.raster import Layer, Piece
 from kambin.phantom.sac import Sweep, canal_stations
 from kambin.phantom.tissue import Blend, Material, Tissue
+from kambin.phantom.transition import Transition
 from kambin.phantom.vertebra import Landmarks
 
 
-def build_flava(column: Column, parameters: PatientParameters) -> tuple[Field, ...]:
-    """The ligamenta flava, two plates behind the canal at each segment from lamina to lamina and out to the facet joints."""
+def build_flava(column: Column, parameters: PatientParameters, freed: Transition | None = None) -> tuple[Field, ...]:
+    """The ligamenta flava, two plates behind the canal at each segment from lamina to lamina and out to the facet joints.
+
+    Parameters
+    ----------
+    freed
+        A lumbarised S1 that has joints of its own below it.
+    """
     places = [column.vertebrae[level] for level in LUMBAR]
     result: list[Field] = []
     for index, segment in enumerate(column.segments.values()):
         lower = places[index + 1] if index + 1 < len(places) else None
         result.append(Union(tuple(_flavum(places[index], lower, segment, side, parameters) for side in Side), 1.5))
+    if freed is not None:
+        result.append(Union(tuple(_flavum(freed.first, None, freed.segment, side, parameters) for side in Side), 1.5))
     return tuple(result)
 
 
@@ -58,10 +67,10 @@ def _towards_front(joint: Frame, disc: Frame) -> float:
     return 1.0 if float(joint.right @ disc.anterior) > 0 else -1.0
 
 
-def build_cartilage(column: Column) -> tuple[Field, ...]:
-    """What fills the facet joints' gaps."""
+def build_cartilage(column: Column, freed: Transition | None = None) -> tuple[Field, ...]:
+    """What fills the facet joints' gaps; `freed` as in `build_flava`."""
     result: list[Field] = []
-    for segment in column.segments.values():
+    for segment in (*column.segments.values(), *(() if freed is None else (freed.segment,))):
         for joint in segment.joints.values():
             size = joint.size
             result.append(RoundedBox(joint.frame, (0.5 * size.width_mm - 0.5, 2.2, 0.5 * size.height_mm), 1.0))

@@ -119,7 +119,7 @@ class Chain:
 def build_roots(
     column: Column, sacrum: SacrumShape, parameters: PatientParameters, obstacles: tuple[Field, ...] = ()
 ) -> tuple[Piece, ...]:
-    """The exiting roots T12 to S2 of both sides, each with its ganglion. S2's have no name: no level is called so.
+    """The exiting roots T12 to S2 of both sides, each with its ganglion. S2's have no name where S1 is sacral: no level is called so.
 
     Parameters
     ----------
@@ -139,8 +139,11 @@ def build_roots(
             pieces += _root(name, skeleton, 3, ROOT_DIAMETER_MM[place.level] * scale, GANGLION_MM[place.level], scale, obstacles)
     for side in Side:
         first, second = (_sacral_path(column, sacrum, number, side) for number in (1, 2))
-        pieces += _root(Structure(Kind.NERVE_ROOT, Level.S1, side), first, 3, 5.0 * scale, (6.4, 13.0), scale, obstacles)
-        pieces += _root(None, second, 2, 3.6 * scale, (5.0, 10.0), scale, obstacles)
+        # Where S1 is a lumbar vertebra, its root is that of L6, and S2's the first sacral one.
+        levels = (Level.S1, None) if sacrum.freed is None else (Level.L6, Level.S1)
+        names = [None if level is None else Structure(Kind.NERVE_ROOT, level, side) for level in levels]
+        pieces += _root(names[0], first, 3, 5.0 * scale, (6.4, 13.0), scale, obstacles)
+        pieces += _root(names[1], second, 2, 3.6 * scale, (5.0, 10.0), scale, obstacles)
     return tuple(pieces)
 
 

@@ -73,6 +73,7 @@ class PatientParameters:
     variant: float = _number(0.0, 0.0, 999_999.0, "which of many alike, a whole number: where veins, focal fat and bowel lie")
     # transition at the lumbosacral junction
     sacralisation: float = _number(0.0, 0.0, 1.0, "of L5: how far its transverse processes grow on to the sacrum")
+    lumbarisation: float = _number(0.0, 0.0, 1.0, "of S1: how far it frees itself from the sacrum; from 0.5 on it is a vertebra, L6")
     # pelvis
     crest_over_l4l5_mm: float = _number(0.0, -25.0, 30.0, "height of the iliac crests over the middle of the L4/L5 disc")
     pelvis_width_mm: float = _number(280.0, 230.0, 330.0, "between the outermost points of the iliac crests")
@@ -117,6 +118,11 @@ class PatientParameters:
             yield f"trunk_depth_mm {self.trunk_depth_mm:g}: expected no more than trunk_width_mm {self.trunk_width_mm:g}"
         if self.pelvis_width_mm > self.trunk_width_mm + 30.0:
             yield f"pelvis_width_mm {self.pelvis_width_mm:g}: expected at most 30 mm more than trunk_width_mm {self.trunk_width_mm:g}"
+        if self.sacralisation > 0 and self.lumbarisation > 0:
+            yield (
+                f"lumbarisation {self.lumbarisation:g}: expected 0 with a sacralisation of {self.sacralisation:g}, "
+                "for a column has one transition"
+            )
         if self.lordosis_deg > self.sacral_slope_deg + 32.0:
             yield (
                 f"lordosis_deg {self.lordosis_deg:g}: expected at most 32 more than sacral_slope_deg {self.sacral_slope_deg:g}, "

@@ -87,11 +87,12 @@ class Patient:
         """
         shapes = [(numbers[name], shape) for name, shape in self.shapes.items() if name in numbers]
         result = paint_labels(shapes, grid, progress=None if progress is None else lambda done: progress(0.6 * done))
-        for index, level in enumerate(LUMBAR if parts else ()):
+        divided = tuple(dict.fromkeys(name.level for name in self.parts if name.level is not None)) if parts else ()
+        for index, level in enumerate(divided):
             own = [(numbers[name], part.own) for name, part in self.parts.items() if name.level is level]
             divide_labels(result, grid, numbers[Structure(Kind.VERTEBRA, level)], own)
             if progress is not None:
-                progress(0.6 + 0.4 * (index + 1) / len(LUMBAR))
+                progress(0.6 + 0.4 * (index + 1) / len(divided))
         return result
 
 
@@ -101,10 +102,13 @@ def build_patient(parameters: PatientParameters) -> Patient:
     sacrum = build_sacrum(parameters, column)
     vertebrae = _vertebrae(column, sacrum, parameters)
     discs = _discs(column, sacrum, parameters)
-    flava = build_flava(column, parameters)
+    transition = sacrum.transition if sacrum.freed is not None else None
+    flava = build_flava(column, parameters, transition)
     sac = build_sac(column, sacrum, parameters, (*(piece.shape for piece in discs if piece.structure), *flava))
     bones = [Piece(shape, bone_layers(parameters, Kind.HIP), name) for name, shape in build_hips(parameters, column).items()]
     bones.append(Piece(sacrum.whole, bone_layers(parameters, Kind.SACRUM), Structure(Kind.SACRUM)))
+    if sacrum.freed is not None:
+        vertebrae[Level.L6] = sacrum.freed
     for level, shape in vertebrae.items():
         bones.append(Piece(shape.whole, bone_layers(parameters, Kind.VERTEBRA, level), Structure(Kind.VERTEBRA, level)))
     obstacles = (*(bone.shape for bone in bones), *(disc.shape for disc in discs if disc.structure))
@@ -118,7 +122,7 @@ def build_patient(parameters: PatientParameters) -> Patient:
         *canal_pieces(column),
         *pieces_of((build_anterior_ligament(parameters, column),), Tissue.LIGAMENT),
         *pieces_of(build_interspinous(column), INTERSPINOUS),
-        *pieces_of(build_cartilage(column), Tissue.CARTILAGE),
+        *pieces_of(build_cartilage(column, transition), Tissue.CARTILAGE),
         *pieces_of(flava, Tissue.LIGAMENT),
         *discs,
         *bones,
@@ -180,4 +184,8 @@ def _discs(column: Column, sacrum: SacrumShape, parameters: PatientParameters) -
             below = column.vertebrae[lower]
             size, over = (below.size.upper_width_mm, below.size.upper_depth_mm), over_upper_plate(below)
         pieces += build_disc(segment, column.vertebrae[level], size, over, parameters)
+    if (transition := sacrum.transition) is not None:
+        below = transition.second
+        size = (below.size.upper_width_mm, below.size.upper_depth_mm)
+        pieces += build_disc(transition.segment, transition.first, size, over_upper_plate(below), parameters)
     return tuple(pieces)

@@ -15,6 +15,7 @@ from kambin.geometry import FloatArray, Frame
 from kambin.phantom.column import Column, JointPlace
 from kambin.phantom.compose import Common, Cut, Offset, Placed, Union
 from kambin.phantom.field import Field, Values, capsule
+from kambin.phantom.lumbarised import Surroundings, build_lumbarised
 from kambin.phantom.parameters import PatientParameters
 from kambin.phantom.sacral_block import (
     BODY_DEPTH,
@@ -30,7 +31,8 @@ from kambin.phantom.sacral_block import (
     value,
 )
 from kambin.phantom.sacroiliac import GAP_MM, Sheet
-from kambin.phantom.vertebra import JointSide, Part, articular_block, vertebral_pieces
+from kambin.phantom.transition import Transition, transition_of
+from kambin.phantom.vertebra import JointSide, Part, VertebraShape, articular_block, vertebral_pieces
 
 _ARCH_GAP_MM = 1.5
 """Between the arch of L5 and the sacrum, where they come near."""
@@ -42,6 +44,8 @@ _DORSAL_X_MM = {1: 24.1, 2: 21.0, 3: 19.0, 4: 16.5}
 _DORSAL_RADIUS_MM = {1: 4.4, 2: 3.6, 3: 3.0, 4: 2.4}
 _SLANT_MM = {1: 9.0, 2: 6.5, 3: 4.0, 4: 2.5}
 """How much further down the passages lie in the canal than at their ventral openings."""
+_WIDENED_MM = 5.0
+"""By how much further out the first foramen opens where S1 is lumbarised."""
 _CREST = ((44.0, 11.0), (62.0, 10.0), (77.0, 6.5))
 """Spinous tubercles of S1 to S3: place along the curve and height behind the roof of the canal."""
 
@@ -64,6 +68,10 @@ class SacrumShape:
         Of the S1 endplate.
     body
         The shape in that frame without foramina and joints; its endplate bounds the L5/S1 disc.
+    transition
+        Where S1 is lumbarised: the places of S1, S2 and what lies between them.
+    freed
+        A lumbarised S1 that is no part of the sacrum any more.
     """
 
     whole: Field
@@ -72,6 +80,8 @@ class SacrumShape:
     foramina: Mapping[tuple[int, Side], FloatArray]
     frame: Frame
     body: SacralBlock
+    transition: Transition | None = None
+    freed: VertebraShape | None = None
 
     def endplate_level(self, x: Values, y: Values, z: Values) -> Values:
         """Height above the S1 endplate's surface of points in its frame; negative below."""
@@ -98,18 +108,27 @@ def build_sacrum(parameters: PatientParameters, column: Column) -> SacrumShape:
     body = SacralBlock(scale)
     block = Union((body, BothSides(_ornaments(body))), 6.0)
     between = Common((block, Sheet(scale, lateral=False, clear_mm=-0.5 * GAP_MM)), 5.0)
-    bores = BothSides(Union(tuple(tool for number in _FORAMEN_S_MM for tool in _foramen_tools(body, number))))
+    transition = transition_of(parameters, column)
+    bores = BothSides(Union(tuple(tool for number in _FORAMEN_S_MM for tool in _foramen_tools(body, number, transition))))
     joints, arch = _neighbours(parameters, column)
     carved = Cut(Placed(Cut(between, (bores, OpenBehind(scale)), 1.5), frame), (arch,), 1.0)
     pieces = superior_pieces(parameters, column)
     joined = Union((carved, *pieces.values()), 3.0)
     over = (DiscSpace(body), SacralCanal(scale, parameters.canal_scale, top_mm=40.0))
-    whole = Cut(joined, (*(Placed(tool, frame) for tool in over), *joints), 1.0)
+    whole: Field = Cut(joined, (*(Placed(tool, frame) for tool in over), *joints), 1.0)
+    freed = None
+    if transition is not None:
+        opened = (Placed(bores, frame), Placed(OpenBehind(scale), frame))
+        beside = Sheet(scale, lateral=True, clear_mm=0.5 * GAP_MM)
+        space, canal = (Placed(tool, frame) for tool in over)
+        clear_of = (space, Placed(beside, frame), *joints)
+        lumbarised = build_lumbarised(transition, Surroundings(Placed(between, frame), pieces, arch, opened, canal, clear_of, scale))
+        whole, freed = lumbarised.sacrum, lumbarised.first if transition.free else None
     parts: dict[Structure, Field] = {}
     for name, piece in pieces.items():
         parts[name] = Part(whole, piece, Union((Placed(body, frame), *(other for key, other in pieces.items() if key != name))))
-    foramina = {(n, side): frame.world(_centre_line(body, n, side)) for n in _FORAMEN_S_MM for side in Side}
-    return SacrumShape(whole, parts, Placed(SacralCanal(scale, parameters.canal_scale), frame), foramina, frame, body)
+    foramina = {(n, side): frame.world(_centre_line(body, n, side, transition)) for n in _FORAMEN_S_MM for side in Side}
+    return SacrumShape(whole, parts, Placed(SacralCanal(scale, parameters.canal_scale), frame), foramina, frame, body, transition, freed)
 
 
 def superior_pieces(parameters: PatientParameters, column: Column) -> dict[Structure, Field]:
@@ -158,10 +177,10 @@ def _bump(body: SacralBlock, right: float, place: float, radius: float) -> Field
     return capsule(one, two, radius * body.scale)
 
 
-def _foramen_tools(body: SacralBlock, number: int) -> list[Field]:
+def _foramen_tools(body: SacralBlock, number: int, transition: Transition | None) -> list[Field]:
     """Bores from the canal to the pelvic and the dorsal surface, of the right side."""
     scale = body.scale
-    line = _centre_line(body, number, Side.RIGHT)
+    line = _centre_line(body, number, Side.RIGHT, transition)
     ventral, s = _VENTRAL_RADIUS_MM[number], _FORAMEN_S_MM[number] + _SLANT_MM[number]
     radii = np.array([0.55, 0.75, 0.92, 1.0, 1.15]) * ventral * scale
     bores: list[Field] = [capsule(a, b, r0, r1) for a, b, r0, r1 in zip(line[:-1], line[1:], radii[:-1], radii[1:], strict=True)]
@@ -171,9 +190,11 @@ def _foramen_tools(body: SacralBlock, number: int) -> list[Field]:
     return bores
 
 
-def _centre_line(body: SacralBlock, number: int, side: Side) -> FloatArray:
+def _centre_line(body: SacralBlock, number: int, side: Side, transition: Transition | None) -> FloatArray:
     """From the lateral recess of the canal out through the ventral foramen, in the frame of the endplate; shape (5, 3)."""
     s, x, slant = _FORAMEN_S_MM[number], _VENTRAL_X_MM[number], _SLANT_MM[number]
+    if transition is not None and number == 1:
+        x += _WIDENED_MM * transition.share  # the bodies and the disc become broad
     low = s + slant
     depth, tube = value(BODY_DEPTH, low), value(CANAL_DEPTH, low)
     above = 16.0 if number == 1 else 10.0
