@@ -3,8 +3,8 @@
     python studies/phantom_population.py OUT.csv --patients 40
 
 True values of drawn patients, from the exact shapes at one coarse step, and of the mean man (seed "mean"). Rows are appended patient by
-patient, and a patient that is in the file already is not done again. Prints a Markdown table: each published figure, what the drawn
-patients of its sex and level have, and the difference of the means in published standard deviations.
+patient, and a patient that is in the file already is not done again. Prints a Markdown table: published figures, what the drawn patients
+of that sex have there, and the difference of the means in published standard deviations.
 """
 
 from __future__ import annotations
@@ -211,34 +211,43 @@ PUBLISHED = (
 
 
 def report(path: Path) -> str:
-    """The Markdown table, its last line the share of published figures that the population meets."""
+    """The Markdown table, one series a line, and how many of the published figures the population meets."""
     rows = list(_read(path))
-    lines = ["| quantity | level | sex | simulated | n | mean man | published | source | difference in SD |", "|" + "---|" * 9]
-    met = []
+    sexes = dict.fromkeys((row["seed"], row["sex"]) for row in rows if row["seed"] != MEAN_MAN)
+    head = ("quantity", "sex", "level", "simulated", "mean man", "published", "source", "difference in SD")
+    lines = [f"| {' | '.join(head)} |", "|" + "---|" * len(head)]
+    met: list[bool] = []
     for series in PUBLISHED:
-        for level, (mean, sd) in series.cells.items():
-            found = _found(rows, series, level)
-            drawn, people = found[0], found[1]
-            spread = sd if sd is not None else series.borrowed_sd
-            published = f"{mean:g}" + ("" if sd is None else f" ± {sd:g}")
-            off = (float(np.mean(drawn)) - mean) / spread if spread and len(drawn) else None
-            met += [] if off is None else [abs(off) <= 1.0]
-            mark = "–" if off is None else f"{off:+.1f}" + ("" if sd is not None else "*")
-            simulated = f"{np.mean(drawn):.1f} ± {np.std(drawn, ddof=1):.1f}" if len(drawn) > 1 else "–"
-            own = f"{np.mean(found[2]):.1f}" if found[2] else "–"
-            words = (f"{series.symbol} {series.unit}", level, series.sex or "both", simulated, people, own, published, series.source, mark)
-            lines.append("| " + " | ".join(str(word) for word in words) + " |")
-    lines.append(f"\nWithin one published SD: {sum(met)} of {len(met)}. * SD of another series, where this one prints none.")
-    return "\n".join(lines)
+        cells = [_beside(rows, series, level, met) for level in series.cells]
+        levels, simulated, man, published, off = (", ".join(words) for words in zip(*cells, strict=True))
+        name = f"{series.symbol} {series.unit}"
+        lines.append(f"| {' | '.join((name, series.sex, levels, simulated, man, published, series.source, off))} |")
+    women = sum(sex == "female" for _seed, sex in sexes)
+    lines.append(f"\n{len(sexes)} drawn patients, {women} of them women. Within one published SD: {sum(met)} of {len(met)} means. ")
+    return "\n".join(lines) + "An asterisk: the SD of another series, where this one prints none."
 
 
-def _found(rows: list[dict[str, str]], series: Series, level: str) -> tuple[list[float], int, list[float]]:
-    """Values of drawn patients, how many patients they are of, and those of the mean man."""
+def _beside(rows: list[dict[str, str]], series: Series, level: str, met: list[bool]) -> tuple[str, str, str, str, str]:
+    """One cell of a series beside the drawn patients: level, theirs, the mean man's, the published figure, the difference."""
+    mean, sd = series.cells[level]
+    drawn, man = _found(rows, series, level)
+    spread = sd or series.borrowed_sd
+    simulated = f"{np.mean(drawn):.1f} ± {np.std(drawn, ddof=1):.1f}" if len(drawn) > 1 else "–"
+    off = "–"
+    if spread and drawn:
+        away = (float(np.mean(drawn)) - mean) / spread
+        met.append(abs(away) <= 1.0)
+        off = f"{away:+.1f}" + ("" if sd else "*")
+    published = f"{mean:g}" + (f" ± {sd:g}" if sd else "")
+    return level, simulated, f"{np.mean(man):.1f}" if man else "–", published, off
+
+
+def _found(rows: list[dict[str, str]], series: Series, level: str) -> tuple[list[float], list[float]]:
+    """Values of drawn patients of the series' sex, and those of the mean man."""
     levels = SEGMENTS if level == POOLED else (level,)
-    own = [row for row in rows if row["symbol"] == series.symbol and row["level"] in levels]
-    drawn = [row for row in own if row["seed"] != MEAN_MAN and series.sex in ("", row["sex"])]
-    man = [float(row["value"]) for row in own if row["seed"] == MEAN_MAN and series.sex != "female"]
-    return [float(row["value"]) for row in drawn], len({row["seed"] for row in drawn}), man
+    own = [row for row in rows if row["symbol"] == series.symbol and row["level"] in levels and series.sex in ("", row["sex"])]
+    drawn = [float(row["value"]) for row in own if row["seed"] != MEAN_MAN]
+    return drawn, [float(row["value"]) for row in own if row["seed"] == MEAN_MAN]
 
 
 def _read(path: Path) -> Iterator[dict[str, str]]:
