@@ -19,6 +19,10 @@ from kambin.phantom.lumbarised import disc_space
 from kambin.phantom.raster import paint_labels
 from kambin.phantom.sacrum import SacrumShape, build_sacrum
 from kambin.phantom.transition import FREE_FROM, Transition, place_transition
+from kambin.phantom.truth.anatomy import anatomy_of
+from kambin.phantom.truth.angles import sacral_slope
+from kambin.phantom.truth.heights import disc_heights
+from kambin.phantom.truth.table import Table
 from kambin.volume import Grid
 
 SACRUM, L6 = Structure(Kind.SACRUM), Structure(Kind.VERTEBRA, Level.L6)
@@ -242,3 +246,14 @@ def test_parts_fill_the_freed_vertebra() -> None:
     assert len(found) == 12
     sacrum = paint_labels([(1, made.shapes[SACRUM])], grid) > 0
     assert not (sacrum & (whole == numbers[L6])).any()
+
+
+def test_truth_counts_a_free_s1_as_l6() -> None:
+    table = Table(anatomy_of(patient("free")))
+    place = placed(1.0)
+    assert [space.name for space in table.anatomy.spaces][-2:] == ["L5/L6", "L6/S1"]
+    disc = disc_heights(table.segment(table.anatomy.spaces[-1], 0.5), 0.5)
+    assert disc["DHm"] == pytest.approx(place.segment.height_mm + 0.92 * 1.3, abs=0.8)
+    # The sacrum now begins at S2: its slope is S1's with the body's wedge and the disc's.
+    assert sacral_slope(table.posed(0.5)) == pytest.approx(38.0 + 5.0 + 9.0, abs=1.0)
+    assert [space.name for space in anatomy_of(patient("fused")).spaces][-1] == "L5/S1"

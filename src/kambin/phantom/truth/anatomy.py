@@ -7,7 +7,8 @@ A true value depends on the shapes alone. The frames and points kept here are fi
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
 
 import numpy as np
 
@@ -16,8 +17,9 @@ from kambin.geometry import FloatArray, Frame
 from kambin.phantom.column import Column
 from kambin.phantom.compose import Common, Placed
 from kambin.phantom.field import Box, Field, Points, RoundedBox, Values
-from kambin.phantom.morphometry import LUMBAR, S1_DEPTH_MM, SEGMENTS
+from kambin.phantom.morphometry import S1_DEPTH_MM
 from kambin.phantom.patient import Patient
+from kambin.phantom.transition import transition_of
 from kambin.phantom.truth.quick import Quick
 from kambin.phantom.truth.value import Unknown
 from kambin.phantom.vertebra import Body, Landmarks, vertebral_pieces
@@ -165,11 +167,11 @@ class Anatomy:
 
 def anatomy_of(patient: Patient) -> Anatomy:
     """A digital patient as the truth sees it."""
+    patient = replace(patient, column=_with_freed_s1(patient))
     column, shapes = patient.column, patient.shapes
-    bones = {level: bone for level in (*LUMBAR, Level.S1) if (bone := _bone(patient, level)) is not None}
+    bones = {level: bone for level in (*patient.column.vertebrae, Level.S1) if (bone := _bone(patient, level)) is not None}
     spaces = []
-    for index, (upper, lower) in enumerate(zip(LUMBAR, (*LUMBAR[1:], Level.S1), strict=True)):
-        place = column.segments[SEGMENTS[index]]
+    for place, (upper, lower) in zip(column.segments.values(), pairwise((*column.vertebrae, Level.S1)), strict=True):
         spaces.append(
             Space(
                 segment_name(upper, lower),
@@ -183,6 +185,21 @@ def anatomy_of(patient: Patient) -> Anatomy:
             )
         )
     return Anatomy(shapes, bones, tuple(spaces))
+
+
+def _with_freed_s1(patient: Patient) -> Column:
+    """The column with a lumbarised S1 as its lowest vertebra, where nothing joins it to the sacrum any more, which then begins at S2."""
+    column = patient.column
+    transition = transition_of(patient.parameters, column)
+    if transition is None or not transition.free:
+        return column
+    plate = transition.second.endplate(upper=True)
+    # So that the posterior wall lies where it does under the usual endplate.
+    ahead = 0.5 * (S1_DEPTH_MM * column.scale - transition.second.size.upper_depth_mm)
+    sacrum = plate.moved_to(plate.world([0.0, ahead, 0.0]))
+    segment = transition.segment
+    vertebrae = {**column.vertebrae, transition.first.level: transition.first}
+    return Column(vertebrae, sacrum, {**column.segments, segment.name: segment}, column.scale)
 
 
 def _bone(patient: Patient, level: Level) -> Bone | None:
@@ -206,10 +223,10 @@ def _parts(patient: Patient, level: Level, kind: Kind, bones: Mapping[Level, Bon
     if bone is None:
         return {}
     if level is Level.S1:
-        return {side: Common((bone.shape, _beside_joint(column, SEGMENTS[-1], side))) for side in Side}
-    at = LUMBAR.index(level)
-    segments = [column.segments[name] for name in SEGMENTS]
-    thick = [patient.parameters.at("facet_hypertrophy", name) for name in SEGMENTS]
+        return {side: Common((bone.shape, _beside_joint(column, list(column.segments)[-1], side))) for side in Side}
+    at = list(column.vertebrae).index(level)
+    segments = list(column.segments.values())
+    thick = [patient.parameters.at("facet_hypertrophy", name) for name in column.segments]
     above = (segments[at - 1], thick[at - 1]) if at else (None, 0.0)
     pieces = vertebral_pieces(column.vertebrae[level], above[0], segments[at], (above[1], thick[at]))
     return {side: Common((bone.shape, piece)) for side in Side if (piece := pieces.get(Structure(kind, level, side))) is not None}

@@ -144,7 +144,7 @@ class Table:
 
     def _above_sacrum(self, step: float) -> tuple[Any, Plate] | None:
         try:
-            above = self.bone(Level.L5, step)
+            above = self.bone(Level.L6 if Level.L6 in self.anatomy.bones else Level.L5, step)
         except Unknown:
             return None
         return None if above.lower is None else (above.frame, above.lower)
