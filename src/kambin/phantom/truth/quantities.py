@@ -54,10 +54,28 @@ _TABLE = (
     ("nerve_to_disc", "ND", "exiting root to disc", "mm", "Shortest distance from the exiting root to the disc."),
     ("nerve_to_pedicle", "NP", "exiting root to pedicle", "mm", "Shortest distance from the exiting root to the pedicle that it passes "
      "under."),
-    ("kambin_triangle", "KT", "Kambin triangle", "mm²", "In a stated view: between the exiting root, the superior articular process or the "
-     "sac, and the upper rim of the lower vertebra."),
-    ("safe_triangle", "ST", "safe triangle", "mm²", "In a stated view: between the lower edge of the upper pedicle, the lateral border of "
-     "the upper body and the outer border of the exiting root."),
+    ("kambin_triangle", "KT", "Kambin triangle", "mm²", "Seen 45° obliquely along the disc, hip bones left out: area of the region beneath "
+     "and medial to the exiting root in which the disc or the upper body is seen, before any other bone, root or sac."),
+    ("kambin_triangle_corners", "KTt", "Kambin triangle, three corners", "mm²", "Area of the largest triangle with its corners on the "
+     "outline of that region."),
+    ("kambin_triangle_circle", "KTd", "Kambin triangle, inscribed circle", "mm", "Diameter of the largest circle within that region."),
+    ("kambin_triangle_largest", "KT*", "Kambin triangle at its largest", "mm²", "The largest area of such a region, hip bones in the way "
+     "too, over views 20° to 60° oblique and 20° caudal to 30° cranial."),
+    ("kambin_triangle_oblique", "KT*o", "Kambin triangle's best view, oblique", "°", "Oblique angle of that view, from the segment's "
+     "mid-sagittal plane."),
+    ("kambin_triangle_cranial", "KT*c", "Kambin triangle's best view, cranial", "°", "Angle of that view to the disc mid-plane, positive "
+     "from above."),
+    ("safe_triangle", "ST", "safe triangle", "mm²", "Seen 20° obliquely along the disc, hip bones left out: area of the region above the "
+     "exiting root and below the lower edge of the upper pedicle in which the upper body is seen, before anything else."),
+    ("safe_triangle_corners", "STt", "safe triangle, three corners", "mm²", "Area of the largest triangle with its corners on the outline "
+     "of that region."),
+    ("safe_triangle_circle", "STd", "safe triangle, inscribed circle", "mm", "Diameter of the largest circle within that region."),
+    ("safe_triangle_largest", "ST*", "safe triangle at its largest", "mm²", "The largest area of such a region, hip bones in the way too, "
+     "over views 15° to 35° oblique and 20° caudal to 20° cranial."),
+    ("safe_triangle_oblique", "ST*o", "safe triangle's best view, oblique", "°", "Oblique angle of that view, from the segment's "
+     "mid-sagittal plane."),
+    ("safe_triangle_cranial", "ST*c", "safe triangle's best view, cranial", "°", "Angle of that view to the disc mid-plane, positive from "
+     "above."),
     ("interlaminar_width", "IWw", "interlaminar window width", "mm", "Extent along *right* of the gap between the two arches seen along "
      "the segment's anterior axis; gaps narrower than three millimetres are joints."),
     ("interlaminar_height", "IWh", "interlaminar window height", "mm", "Extent of the same gap along *cranial*."),
