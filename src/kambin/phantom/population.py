@@ -167,6 +167,8 @@ def _around(person: Mapping[str, Any], z: list[float]) -> dict[str, float]:
 
 def _reconciled(drawn: dict[str, Any], fixed: set[str]) -> dict[str, Any]:
     """Draws that would contradict each other moved together; what was set by hand stays."""
+    if drawn.get("lumbarisation", 0.0) > 0 and "sacralisation" not in fixed:
+        drawn["sacralisation"] = 0.0  # a column has one transition
     limits = {
         "lordosis_deg": drawn["sacral_slope_deg"] + 31.0,
         "pelvis_width_mm": drawn["trunk_width_mm"] + 20.0,
