@@ -11,7 +11,7 @@ import numpy as np
 
 from kambin.anatomy.structures import Kind, Level, Side
 from kambin.phantom.patient import Patient
-from kambin.phantom.truth import angles, corridor, foramen, heights, sections
+from kambin.phantom.truth import angles, corridor, foramen, heights, sections, triangles
 from kambin.phantom.truth.anatomy import Anatomy, Space, anatomy_of
 from kambin.phantom.truth.endplates import Plate, Posed, Segment, pose, segment_of
 from kambin.phantom.truth.pedicle import Neck, pedicle_neck
@@ -22,7 +22,6 @@ from kambin.phantom.truth.value import Quantity, Taken, TrueValue, Unknown, at_t
 SCHEMA = "kambin.truth/1"
 STEP_MM = 0.5
 """The coarser of the two steps; each quantity takes its own share of it."""
-_NO_VIEW = "the view that the triangle is seen in has not been agreed"
 T = TypeVar("T")
 
 
@@ -210,10 +209,19 @@ class Table:
         found += self.row(("Line A",), name, side, lambda h: corridor.line_a(anatomy, self.segment(space, h), side, h))
         found += rows(QUANTITIES, ("ND",), name, side, lambda: corridor.nerve_to_disc(anatomy, space, side))
         found += rows(QUANTITIES, ("NP",), name, side, lambda: corridor.nerve_to_pedicle(anatomy, space, side))
-        # The view of the two triangles is the planner's to state; until it does there is no one truth.
-        found += [TrueValue(QUANTITIES[symbol], name, side, None, None, _NO_VIEW) for symbol in ("KT", "ST")]
+        for symbol in ("KT", "ST"):
+            found += self._triangle(space, side, symbol)
         found += self.row(("SKl",), name, side, lambda h: corridor.skin_beside(anatomy, self.segment(space, h), side))
         return found
+
+    def _triangle(self, space: Space, side: Side, symbol: str) -> list[TrueValue]:
+        def scene() -> triangles.Scene:
+            segment, neck = self.segment(space, 0.5 * STEP_MM), self.neck(corridor.exiting_level(space), side, 0.5 * STEP_MM)
+            return self._once(("scene", space.name, side), lambda: triangles.scene_of(self.anatomy, segment, side, neck.outline_mm))
+
+        standard, largest = triangles.symbols_of(symbol)
+        found = self.row(standard, space.name, side, lambda h: triangles.in_standard_view(scene(), symbol, h))
+        return found + rows(QUANTITIES, largest, space.name, side, lambda: triangles.at_its_largest(scene(), symbol, STEP_MM))
 
     def _crest(self, space: Space, side: Side, step: float) -> Taken:
         cranial = angles.patient_frame(self.posed(step)).cranial
