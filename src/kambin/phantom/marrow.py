@@ -22,10 +22,10 @@ from kambin.phantom.raster import Layer, Piece
 from kambin.phantom.sacral_block import BODY_DEPTH, SacralBlock, at, value
 from kambin.phantom.tissue import Blend, Material, Tissue
 from kambin.phantom.tissue_values import marrow, marrow_fat
-from kambin.phantom.vertebra import Body
+from kambin.phantom.vertebra import Body, JointSide, articular_block
 
 CORTEX_MM = 0.9
-_FOCI, _SCHMORL = 51, 52
+_FOCI, _SCHMORL, _VEINS = 51, 52, 54
 _FOCI_PER_BODY = 9
 _SCHMORL_SHARE = 0.08
 """Of endplates."""
@@ -60,8 +60,21 @@ def marrow_pieces(parameters: PatientParameters, column: Column) -> tuple[Piece,
         pieces += _foci(parameters, place, inside, index)
         for upper, wear_there in ((True, above), (False, worn[index])):
             pieces += _endplate(parameters, place, body, upper, wear_there, 2 * index + upper)
-        pieces += _basivertebral(place, body)
-    return (*pieces, *_sacral_discs(column))
+        pieces.append(_basivertebral(place, body, uniforms(3, round(parameters.variant), _VEINS, index)))
+    return (*pieces, *_dense_joints(parameters, column), *_sacral_discs(column))
+
+
+def _dense_joints(parameters: PatientParameters, column: Column) -> list[Piece]:
+    """The articular processes: what bears load has little marrow."""
+    dense = (Layer(Blend(Tissue.CORTICAL_BONE, _marrow(parameters, None, 0.0), 0.55)),)
+    pieces = []
+    for name, segment in column.segments.items():
+        grown = parameters.at("facet_hypertrophy", name)
+        for joint in segment.joints.values():
+            for superior, sign in ((True, -1.0), (False, 1.0)):
+                inner = Offset(articular_block(joint, sign, grown), -1.2)
+                pieces.append(Piece(Common((inner, Offset(JointSide(joint, superior=superior), -0.3)), 1.0), dense))
+    return pieces
 
 
 def _foci(parameters: PatientParameters, place: VertebraPlace, inside: Field, index: int) -> list[Piece]:
@@ -110,20 +123,29 @@ def _endplate(parameters: PatientParameters, place: VertebraPlace, body: Field, 
     return pieces
 
 
-def _basivertebral(place: VertebraPlace, body: Field) -> list[Piece]:
-    """The vein that enters the body in the middle of its posterior wall and parts into two, in a sheath of fat."""
+def _basivertebral(place: VertebraPlace, body: Field, chance: FloatArray) -> Piece:
+    """The vein that enters the body in the middle of its posterior wall and parts into two, in a sheath of fat.
+
+    Parameters
+    ----------
+    chance
+        Three numbers from 0 to 1: how wide it is, how deep it reaches, how high it lies.
+    """
     size = place.size
     wall, depth = place.wall_mm, 0.5 * (size.upper_depth_mm + size.lower_depth_mm)
+    wide, deep = 0.6 + 0.7 * chance[0], 0.35 + 0.35 * chance[1]
+    up = 0.12 * (chance[2] - 0.5) * place.height_mm
 
     def point(right: float, ahead: float) -> FloatArray:
-        return place.frame.world([right * size.upper_width_mm, wall + ahead * depth, 0.0])
+        return place.frame.world([right * size.upper_width_mm, wall + ahead * depth, up])
 
-    trunk = capsule(point(0.0, -0.02), point(0.0, 0.30), 2.0, 1.2)
-    branches = [capsule(point(0.0, 0.28), point(side * 0.17, 0.62), 1.0, 0.5) for side in (-1.0, 1.0)]
-    opening = [capsule(point(0.0, -0.02), point(side * 0.09, -0.02), 1.9, 1.4) for side in (-1.0, 1.0)]
+    fork = 0.45 * deep
+    trunk = capsule(point(0.0, -0.02), point(0.0, fork), 2.1 * wide, 1.1 * wide)
+    branches = [capsule(point(0.0, fork), point(side * 0.17, deep), 0.9 * wide, 0.4) for side in (-1.0, 1.0)]
+    opening = [capsule(point(0.0, -0.02), point(side * 0.09, -0.02), 1.9 * wide, 1.4 * wide) for side in (-1.0, 1.0)]
     # The posterior wall is open where the vein leaves it.
     tree = Common((Union((trunk, *branches, *opening), 1.5), Offset(body, 0.5)))
-    return [Piece(tree, (Layer(Blend(Tissue.SLOW_BLOOD, Tissue.FAT, 0.4)),))]
+    return Piece(tree, (Layer(Blend(Tissue.SLOW_BLOOD, Tissue.FAT, 0.4)),))
 
 
 def _sacral_discs(column: Column) -> list[Piece]:

@@ -14,10 +14,11 @@ from dataclasses import replace
 import numpy as np
 
 from kambin.anatomy.structures import Kind, Side, Structure
+from kambin.geometry import Frame
 from kambin.phantom.column import Column
 from kambin.phantom.column_line import ColumnLine, column_line
 from kambin.phantom.compose import Common, Cut, Offset, Union
-from kambin.phantom.field import Field
+from kambin.phantom.field import Ellipsoid, Field
 from kambin.phantom.loft import Loft, Section, loft, outline_level
 from kambin.phantom.parameters import PatientParameters
 from kambin.phantom.raster import Layer, Piece
@@ -83,8 +84,21 @@ def muscle_pieces(parameters: PatientParameters, column: Column) -> tuple[Piece,
         pieces.append(Piece(multifidus, (Layer(septum), Layer(flesh["multifidus"], 0.8))))
         beside = Cut(quadratus(line, side), (Offset(psoas[side], 1.6), Offset(back, 1.4)), 2.0)
         pieces.append(Piece(beside, (Layer(flesh["quadratus"]),)))
+        pieces += _clefts(parameters, column, side)
     pieces += [Piece(shape, (Layer(flesh["psoas"]),), Structure(Kind.PSOAS, side=side)) for side, shape in psoas.items()]
     return tuple(pieces)
+
+
+def _clefts(parameters: PatientParameters, column: Column, side: Side) -> list[Piece]:
+    """Fat between multifidus and longissimus, where they meet behind each facet joint, and the more the fattier they are."""
+    wide = 0.5 + 6.0 * muscle_fat(parameters, "multifidus")
+    pieces = []
+    for segment in column.segments.values():
+        joint = segment.joints[side].frame.origin_mm
+        centre = joint + np.array([side.sign * 5.0, -15.0, -4.0]) * column.scale
+        frame = Frame.from_cranial_anterior(centre, np.array([side.sign * 0.15, 0.0, 1.0]), np.array([side.sign * 0.3, 1.0, 0.0]))
+        pieces.append(Piece(Ellipsoid(frame, (wide, 11.0, 13.0)), (Layer(Blend(Tissue.FAT, Tissue.MUSCLE, 0.4)),)))
+    return pieces
 
 
 def fitted(section: Section, area_mm2: float, clear_of: Sequence[Loft | Callable[..., object]] = ()) -> Section:

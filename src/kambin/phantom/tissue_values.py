@@ -149,10 +149,10 @@ TEXTURE: Mapping[Tissue, Texture] = MappingProxyType(
         Tissue.FAT: Texture(speckle=0.05, streaks=0.35, towards=Tissue.LIGAMENT),
         Tissue.MESENTERY: Texture(speckle=0.10, streaks=0.90, towards=Tissue.VESSEL_WALL),
         Tissue.MUSCLE: Texture(speckle=0.08, streaks=0.50),
-        Tissue.FATTY_MUSCLE: Texture(speckle=0.18, streaks=1.30),
+        Tissue.FATTY_MUSCLE: Texture(speckle=0.22, streaks=1.30),
         Tissue.LIGAMENT: Texture(speckle=0.20),
-        Tissue.MARROW: Texture(speckle=0.09),
-        Tissue.YELLOW_MARROW: Texture(speckle=0.13),
+        Tissue.MARROW: Texture(speckle=0.13),
+        Tissue.YELLOW_MARROW: Texture(speckle=0.17),
         Tissue.NUCLEUS: Texture(speckle=0.06),
         Tissue.DRIED_DISC: Texture(speckle=0.15),
         Tissue.ANNULUS: Texture(speckle=0.15),
@@ -172,8 +172,8 @@ TEXTURE_CT: Mapping[Tissue, Texture] = MappingProxyType(
         Tissue.FAT: Texture(speckle=0.04, streaks=0.20, towards=Tissue.LIGAMENT),
         Tissue.MESENTERY: Texture(speckle=0.06, streaks=0.80, towards=Tissue.VESSEL_WALL),
         Tissue.MUSCLE: Texture(speckle=0.03, streaks=0.40),
-        Tissue.FATTY_MUSCLE: Texture(speckle=0.06, streaks=1.10),
-        Tissue.MARROW: Texture(speckle=0.28),  # trabeculae: 30 to 60 HU within a vertebra at 1 mm, R
+        Tissue.FATTY_MUSCLE: Texture(speckle=0.20, streaks=1.10),
+        Tissue.MARROW: Texture(speckle=0.36),  # trabeculae: 30 to 60 HU within a vertebra at 1 mm, R
         Tissue.YELLOW_MARROW: Texture(speckle=0.45),
         Tissue.BOWEL_CONTENT: Texture(speckle=0.06),
         Tissue.STOOL: Texture(speckle=0.50, streaks=0.45, towards=Tissue.GAS),
@@ -194,8 +194,9 @@ def marrow(fat: float) -> Material:
 
 
 def disc_core(wear: float) -> Material:
-    """A nucleus from wear 0 (Pfirrmann I to II) to 1 (V), T2-weighted signal falling all the way (T2 210, 129, 84, 51 ms in I to IV, V)."""
-    return Blend(Tissue.NUCLEUS, Tissue.DRIED_DISC, wear)
+    """A nucleus by its wear: 0 is Pfirrmann grade I, 0.25 II, up to 1 for V. T2-weighted signal falls as it does with the T2 of the grades
+    (210, 129, 84 and 51 ms in I to IV, V), which is fast at first."""
+    return Blend(Tissue.NUCLEUS, Tissue.DRIED_DISC, 1.0 - (1.0 - wear) ** 1.6)
 
 
 def muscle(fat: float) -> Material:

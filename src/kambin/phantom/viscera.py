@@ -344,7 +344,7 @@ class Loops:
             distance = np.sqrt(np.square(up - own * rise) + np.square(ahead - (column + offset) * kind(self.pitch_mm)))
             best = np.minimum(best, distance)
         wide = np.sin(x * kind(0.05) + five) * np.sin(z * kind(0.045) + six) + np.sin(y * kind(0.055) + one)
-        radius = kind(10.6) + kind(2.4) * wide + kind(0.9) * np.sin(along * kind(0.30) + two)
+        radius = kind(12.4) + kind(3.2) * wide + kind(0.9) * np.sin(along * kind(0.30) + two)
         # They end round where their room ends. The waves stretch distances by up to half.
         return np.asarray(np.maximum((best - np.minimum(radius, -within)) * kind(0.72), within))
 
