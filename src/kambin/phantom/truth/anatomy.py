@@ -20,7 +20,7 @@ from kambin.phantom.field import Box, Field, Points, RoundedBox, Values
 from kambin.phantom.morphometry import S1_DEPTH_MM
 from kambin.phantom.patient import Patient
 from kambin.phantom.transition import transition_of
-from kambin.phantom.truth.quick import Quick
+from kambin.phantom.truth.quick import CAP_MM, Quick
 from kambin.phantom.truth.value import Unknown
 from kambin.phantom.vertebra import Body, Landmarks, vertebral_pieces
 
@@ -114,7 +114,10 @@ def _meet(one: Box, other: Box) -> bool:
 
 @dataclass(frozen=True, eq=False)
 class Left:
-    """What is left of a shape where others lie over it: a point belongs to the last structure that holds it."""
+    """What is left of a shape where others lie over it: a point belongs to the last structure that holds it.
+
+    Levels are right up to the cap of quick ones.
+    """
 
     shape: Field
     over: tuple[Field, ...]
@@ -129,11 +132,14 @@ class Left:
 
     def __call__(self, points: Points) -> Values:
         level = self.shape(points)
+        # What is taken away matters in the shape and close to it.
+        close = np.flatnonzero(level < CAP_MM)
+        here = points[:, close]
         for other in self.over:
-            box = other.box.grown(3.0)
-            near = np.flatnonzero(((box.low_mm < points.T) & (box.high_mm > points.T)).all(axis=1))
+            box = other.box.grown(CAP_MM)
+            near = np.flatnonzero(((box.low_mm[:, None] < here) & (box.high_mm[:, None] > here)).all(axis=0))
             if len(near):
-                level[near] = np.maximum(level[near], -other(points[:, near]))
+                level[close[near]] = np.maximum(level[close[near]], -other(here[:, near]))
         return level
 
 
@@ -168,8 +174,9 @@ class Anatomy:
 def anatomy_of(patient: Patient) -> Anatomy:
     """A digital patient as the truth sees it."""
     patient = replace(patient, column=_with_freed_s1(patient))
-    column, shapes = patient.column, patient.shapes
-    bones = {level: bone for level in (*patient.column.vertebrae, Level.S1) if (bone := _bone(patient, level)) is not None}
+    column = patient.column
+    shapes = {name: Quick(shape) for name, shape in patient.shapes.items()}
+    bones = {level: bone for level in (*patient.column.vertebrae, Level.S1) if (bone := _bone(column, shapes, level)) is not None}
     spaces = []
     for place, (upper, lower) in zip(column.segments.values(), pairwise((*column.vertebrae, Level.S1)), strict=True):
         spaces.append(
@@ -202,19 +209,18 @@ def _with_freed_s1(patient: Patient) -> Column:
     return Column(vertebrae, sacrum, {**column.segments, segment.name: segment}, column.scale)
 
 
-def _bone(patient: Patient, level: Level) -> Bone | None:
-    column = patient.column
+def _bone(column: Column, shapes: Mapping[Structure, Field], level: Level) -> Bone | None:
     if level is Level.S1:
-        shape = patient.shapes.get(Structure(Kind.SACRUM))
-        return None if shape is None else Bone(level, Quick(shape), Quick(shape), column.sacrum, 0.0, -0.5 * S1_DEPTH_MM * column.scale)
-    shape = patient.shapes.get(Structure(Kind.VERTEBRA, level))
+        shape = shapes.get(Structure(Kind.SACRUM))
+        return None if shape is None else Bone(level, shape, shape, column.sacrum, 0.0, -0.5 * S1_DEPTH_MM * column.scale)
+    shape = shapes.get(Structure(Kind.VERTEBRA, level))
     if shape is None:
         return None
     place = column.vertebrae[level]
     marks = Landmarks(place)
     isthmus = {side: marks.at(marks.pedicle_x_mm(side), 0.5 * place.size.pedicle_length_mm, marks.pedicle_z_mm) for side in Side}
     body = Placed(Body(place), place.frame)
-    return Bone(level, Quick(shape), body, place.frame, 0.5 * place.height_mm, place.wall_mm, isthmus, place.size.pedicle_angle_deg)
+    return Bone(level, shape, body, place.frame, 0.5 * place.height_mm, place.wall_mm, isthmus, place.size.pedicle_angle_deg)
 
 
 def _parts(patient: Patient, level: Level, kind: Kind, bones: Mapping[Level, Bone]) -> dict[Side, Field]:
@@ -223,13 +229,13 @@ def _parts(patient: Patient, level: Level, kind: Kind, bones: Mapping[Level, Bon
     if bone is None:
         return {}
     if level is Level.S1:
-        return {side: Common((bone.shape, _beside_joint(column, list(column.segments)[-1], side))) for side in Side}
+        return {side: Quick(Common((bone.shape, _beside_joint(column, list(column.segments)[-1], side)))) for side in Side}
     at = list(column.vertebrae).index(level)
     segments = list(column.segments.values())
     thick = [patient.parameters.at("facet_hypertrophy", name) for name in column.segments]
     above = (segments[at - 1], thick[at - 1]) if at else (None, 0.0)
     pieces = vertebral_pieces(column.vertebrae[level], above[0], segments[at], (above[1], thick[at]))
-    return {side: Common((bone.shape, piece)) for side in Side if (piece := pieces.get(Structure(kind, level, side))) is not None}
+    return {side: Quick(Common((bone.shape, piece))) for side in Side if (piece := pieces.get(Structure(kind, level, side))) is not None}
 
 
 def _beside_joint(column: Column, segment: str, side: Side) -> Field:

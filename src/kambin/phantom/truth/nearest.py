@@ -10,15 +10,20 @@ from kambin.phantom.truth.value import Unknown
 
 _FIRST_MM = 1.0
 _DIFFERENCE_MM = 1e-3
+_NEW_GRADIENTS = 2
+"""After so many rounds a point lies so close to the surface that its gradient changes no more."""
+_NEAREST = 64
+"""So many of the nearest points of a lattice tell how near the surfaces come at least."""
 
 
 def on_surface(shape: Field, points: FloatArray, rounds: int = 4, tolerance: float = 1e-4) -> FloatArray:
     """Points of shape (n, 3) brought on to a surface along its gradient; those that do not arrive are left out."""
     here = np.ascontiguousarray(points.T)
-    for _ in range(rounds):
+    for turn in range(rounds):
         level = np.asarray(shape(here))
-        gradient = np.stack([(np.asarray(shape(_shifted(here, k))) - level) / _DIFFERENCE_MM for k in range(3)])
-        steep = np.maximum(np.square(gradient).sum(axis=0), 0.05)
+        if turn < _NEW_GRADIENTS:
+            gradient = np.stack([(np.asarray(shape(_shifted(here, k))) - level) / _DIFFERENCE_MM for k in range(3)])
+            steep = np.maximum(np.square(gradient).sum(axis=0), 0.05)
         here = here - gradient * np.clip(level / steep, -2.0, 2.0)
     return np.asarray(here.T[np.abs(np.asarray(shape(here))) < tolerance])
 
@@ -31,12 +36,20 @@ def _shifted(points: FloatArray, axis: int) -> FloatArray:
 
 def surface_points(shape: Field, box: Box, step: float) -> FloatArray:
     """Points on a surface within a box, about a step apart, shape (n, 3)."""
+    return on_surface(shape, _beside_surface(shape, box, step))
+
+
+def _beside_surface(shape: Field, box: Box, step: float) -> FloatArray:
+    """Points of a lattice, among them all that lie within half a cell's diagonal of a surface."""
     axes = [np.arange(a, b + step, step) for a, b in zip(box.low_mm, box.high_mm, strict=True)]
     points = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)
     level = np.asarray(shape(np.ascontiguousarray(points.T)))
-    near = points[np.abs(level) < shape.slope * step]
-    # Far off, two rounds are enough to tell which places are nearest.
-    return on_surface(shape, near, 2, 0.05) if step >= _FIRST_MM else on_surface(shape, near)
+    return np.asarray(points[np.abs(level) < shape.slope * step])
+
+
+def _roughly_on_surface(shape: Field, points: FloatArray) -> FloatArray:
+    """Points brought so near to a surface that one can tell which places are nearest."""
+    return on_surface(shape, points, 2, 0.05)
 
 
 def distance(one: Field, other: Field, step: float) -> tuple[float, float]:
@@ -55,20 +68,43 @@ def distance(one: Field, other: Field, step: float) -> tuple[float, float]:
     low = np.maximum(one.box.low_mm, other.box.low_mm)
     high = np.minimum(one.box.high_mm, other.box.high_mm)
     far = max(float((low - high).max()), 0.0) + 14.0
-    clouds = [surface_points(shape, _towards(shape.box, beside.box, far), _FIRST_MM) for shape, beside in ((one, other), (other, one))]
+    shapes = (one, other)
+    rough = [_beside_surface(a, _towards(a.box, b.box, far), _FIRST_MM) for a, b in (shapes, shapes[::-1])]
+    clouds = [_roughly_on_surface(shape, cloud) for shape, cloud in zip(shapes, _facing(shapes, rough), strict=True)]
     for cloud, beside in ((clouds[0], other), (clouds[1], one)):
         if not len(cloud):
             raise Unknown("a shape has no surface to measure from")
         if (np.asarray(beside(np.ascontiguousarray(cloud.T))) < 0).any():
             return 0.0, 0.0
-    return _closing_in((one, other), clouds, step)
+    return _closing_in(shapes, clouds, step)
+
+
+def _facing(shapes: tuple[Field, Field], rough: list[FloatArray]) -> list[FloatArray]:
+    """Those lattice points of two surfaces by which the shortest distance can lie."""
+    from scipy.spatial import cKDTree
+    from scipy.spatial.distance import cdist
+
+    if not len(rough[0]) or not len(rough[1]):
+        return rough
+    away, partner = cKDTree(rough[1]).query(rough[0])
+    first = np.argsort(away)[:_NEAREST]
+    some = [_roughly_on_surface(s, p) for s, p in zip(shapes, (rough[0][first], rough[1][partner[first]]), strict=True)]
+    if not len(some[0]) or not len(some[1]):
+        return rough
+    # Each of the two nearest points lies within half a cell's diagonal of a lattice point.
+    most = float(cdist(*some).min()) + np.sqrt(3.0) * _FIRST_MM
+    return [rough[0][away <= most], rough[1][cKDTree(rough[0]).query(rough[1])[0] <= most]]
 
 
 def from_point(point: FloatArray, shape: Field, step: float) -> tuple[float, FloatArray]:
     """The shortest distance from a point to a surface, and where it is met."""
-    cloud = surface_points(shape, shape.box, _FIRST_MM)
-    if not len(cloud):
+    rough = _beside_surface(shape, shape.box, _FIRST_MM)
+    away = np.linalg.norm(rough - point, axis=1)
+    some = _roughly_on_surface(shape, rough[np.argsort(away)[:_NEAREST]])
+    if not len(some):
         raise Unknown("a shape has no surface to measure to")
+    most = float(np.linalg.norm(some - point, axis=1).min()) + 0.5 * np.sqrt(3.0) * _FIRST_MM
+    cloud = _roughly_on_surface(shape, rough[away <= most])
     pitch = _FIRST_MM
     while pitch > step:
         best = cloud[int(np.linalg.norm(cloud - point, axis=1).argmin())]

@@ -12,8 +12,11 @@ from kambin.geometry import FloatArray, Frame
 from kambin.phantom.field import Field
 
 _COARSE_MM = 1.5
-_BAND_MM = 1.3
-"""Where the interpolated level lies nearer to zero than this, the exact one is taken: creases between lattice points hide no more."""
+_BAND = 0.87
+"""Where the interpolated level lies nearer to zero than this many times the spacing of the lattice that it comes from, the exact one is
+taken: creases between lattice points hide no more."""
+_FINER = 2.5
+"""How many times finer each lattice is than the one before, at most."""
 
 LevelOf = Callable[[FloatArray], FloatArray]
 """Levels of plane points of shape (n, 2)."""
@@ -84,8 +87,15 @@ def axis(low: float, high: float, step: float) -> FloatArray:
     return np.asarray(low + step * np.arange(int(np.ceil((high - low) / step)) + 1), dtype=np.float64)
 
 
-def finely(level: LevelOf, first: tuple[float, float], second: tuple[float, float], step: float, coarse: float = _COARSE_MM) -> Sheet:
-    """Levels on a fine lattice: exact near the surface, interpolated from a coarse lattice elsewhere.
+def finely(
+    level: LevelOf,
+    first: tuple[float, float],
+    second: tuple[float, float],
+    step: float,
+    coarse: float = _COARSE_MM,
+    about: tuple[float, float] | None = None,
+) -> Sheet:
+    """Levels on a fine lattice: exact near the surface, interpolated from coarser lattices elsewhere.
 
     Parameters
     ----------
@@ -94,18 +104,39 @@ def finely(level: LevelOf, first: tuple[float, float], second: tuple[float, floa
     first, second
         The window.
     step, coarse
-        Of the two lattices, mm.
+        Of the finest and the coarsest lattice, mm.
+    about
+        Where only the piece that holds a point matters: that point. Elsewhere levels stay rough.
     """
-    rough = (axis(*first, coarse), axis(*second, coarse))
-    points = np.stack(np.meshgrid(*rough, indexing="ij"), axis=-1)
+    lattice = (axis(*first, coarse), axis(*second, coarse))
+    points = np.stack(np.meshgrid(*lattice, indexing="ij"), axis=-1)
     values = level(points.reshape(-1, 2)).reshape(points.shape[:-1])
-    fine = (axis(*first, step), axis(*second, step))
-    return near_surface(level, spread(values, rough, fine), fine)
+    return refined(level, Sheet(lattice[0], lattice[1], values), (first, second), step, about)
 
 
-def near_surface(level: LevelOf, guess: FloatArray, fine: tuple[FloatArray, FloatArray], band: float = _BAND_MM) -> Sheet:
-    """A sheet of guessed levels made exact where they are small."""
+def refined(
+    level: LevelOf,
+    rough: Sheet,
+    window: tuple[tuple[float, float], tuple[float, float]],
+    step: float,
+    about: tuple[float, float] | None = None,
+) -> Sheet:
+    """A rough sheet's levels on a fine lattice over a window, by way of lattices between; as `finely`."""
+    sheet, count = rough, max(int(np.ceil(np.log(rough.step_mm / step) / np.log(_FINER) - 1e-6)), 1)
+    for pitch in rough.step_mm * (step / rough.step_mm) ** (np.arange(1, count + 1) / count):
+        fine = (axis(*window[0], pitch), axis(*window[1], pitch))
+        guess = spread(sheet.level, (sheet.first_mm, sheet.second_mm), fine)
+        sheet = near_surface(level, guess, fine, _BAND * sheet.step_mm, about)
+    return sheet
+
+
+def near_surface(
+    level: LevelOf, guess: FloatArray, fine: tuple[FloatArray, FloatArray], band: float, about: tuple[float, float] | None = None
+) -> Sheet:
+    """A sheet of guessed levels made exact where they are small (and belong to the piece about a point)."""
     near = np.abs(guess) < band
+    if about is not None:
+        near &= _piece_about(guess < band, fine, about)
     points = np.stack(np.meshgrid(*fine, indexing="ij"), axis=-1)
     result = guess.copy()
     if near.any():
@@ -113,16 +144,25 @@ def near_surface(level: LevelOf, guess: FloatArray, fine: tuple[FloatArray, Floa
     return Sheet(fine[0], fine[1], result)
 
 
+def _piece_about(region: npt.NDArray[np.bool_], fine: tuple[FloatArray, FloatArray], point: tuple[float, float]) -> npt.NDArray[np.bool_]:
+    """The connected piece of a region that holds a point; all of it where none does."""
+    from scipy.ndimage import label
+
+    place = tuple(int(np.abs(along - at).argmin()) for along, at in zip(fine, point, strict=True))
+    pieces, _ = label(region, np.ones((3, 3)))
+    return np.asarray(pieces == pieces[place]) if pieces[place] else region
+
+
 def spread(values: FloatArray, rough: tuple[FloatArray, FloatArray], fine: tuple[FloatArray, FloatArray]) -> FloatArray:
     """Bilinear interpolation from one lattice to another; beyond the border its values go on."""
-    weights = [_weights(a, b) for a, b in zip(rough, fine, strict=True)]
-    (i, u), (j, v) = weights
+    (i, u), (j, v) = (weights(a, b) for a, b in zip(rough, fine, strict=True))
     low = values[i][:, j] * (1 - v) + values[i][:, j + 1] * v
     high = values[i + 1][:, j] * (1 - v) + values[i + 1][:, j + 1] * v
     return np.asarray(low * (1 - u[:, None]) + high * u[:, None])
 
 
-def _weights(rough: FloatArray, fine: FloatArray) -> tuple[npt.NDArray[np.int64], FloatArray]:
+def weights(rough: FloatArray, fine: FloatArray) -> tuple[npt.NDArray[np.int64], FloatArray]:
+    """For linear interpolation: the lattice point before each place, and how far on the way to the next the place lies."""
     place = np.clip((fine - rough[0]) / (rough[1] - rough[0]), 0, len(rough) - 1 - 1e-9)
     index = np.minimum(place.astype(np.int64), len(rough) - 2)
     return index, place - index

@@ -162,7 +162,11 @@ class Table:
         return self._once(("segment", space.name, step), lambda: segment_of(self.anatomy, space, step))
 
     def neck(self, level: Level, side: Side, step: float) -> Neck:
-        return self._once(("neck", level, side, step), lambda: pedicle_neck(self.bone(level, step), side, step))
+        def make() -> Neck:
+            coarse = self.neck(level, side, STEP_MM) if step < STEP_MM else None
+            return pedicle_neck(self.bone(level, step), side, step, coarse)
+
+        return self._once(("neck", level, side, step), make)
 
     def half(self, space: Space, side: Side, step: float) -> foramen.Half:
         def make() -> foramen.Half:

@@ -9,9 +9,9 @@ import numpy as np
 from kambin.geometry import FloatArray, Frame
 from kambin.phantom.field import Field
 from kambin.phantom.truth.endplates import level_in
-from kambin.phantom.truth.plane import Flat, Sheet, axis, near_surface, spread
+from kambin.phantom.truth.plane import Flat, Sheet, axis, refined, weights
 
-_ROUGH_MM, _BAND_MM = 1.0, 0.8
+_ROUGH_MM = 1.0
 _DOUBT_MM = 0.7
 """By how much a level interpolated from the rough lattice may be wrong."""
 _CAP_MM = 3.0
@@ -45,35 +45,38 @@ class View:
     second_mm: FloatArray
     levels: FloatArray
 
-    def fine(self, step: float) -> tuple[FloatArray, FloatArray]:
-        """Coordinates of a finer lattice over the same window."""
-        first, second = self.first_mm, self.second_mm
-        return axis(float(first[0]), float(first[-1]), step), axis(float(second[0]), float(second[-1]), step)
-
     def exact(self, shape: Field, out: FloatArray, plane: FloatArray) -> FloatArray:
         """Levels at distances `out` (n,) beside plane points (n, 2)."""
         return level_in(shape, self.frame, np.column_stack([self.sign * out, plane]))
 
     def silhouette(self, step: float) -> Sheet:
         """The smallest level along every line of sight: exact near the outline."""
-        rough, fine = (self.first_mm, self.second_mm), self.fine(step)
-        result = spread(self.levels.min(axis=(0, 1)), rough, fine)
-        near = np.abs(result) < _BAND_MM
-        if near.any():
-            points = np.stack(np.meshgrid(*fine, indexing="ij"), axis=-1)[near]
-            profiles = np.stack([[spread(layer, rough, fine)[near] for layer in levels] for levels in self.levels])
-            lowest = profiles.min(axis=(0, 1))
-            found = [self._least(shape, own, points, lowest)[0] for shape, own in zip(self.shapes, profiles, strict=True)]
-            result[near] = np.min(found, axis=0)
-        return Sheet(fine[0], fine[1], result)
+        return refined(self._smallest, Sheet(self.first_mm, self.second_mm, self.levels.min(axis=(0, 1))), self._window, step)
+
+    def _smallest(self, points: FloatArray) -> FloatArray:
+        """The smallest level of all shapes along the lines of sight through plane points (n, 2)."""
+        profiles = self._profiles(points)
+        lowest = profiles.min(axis=(0, 1))
+        found = [self._least(shape, own, points, lowest)[0] for shape, own in zip(self.shapes, profiles, strict=True)]
+        return np.asarray(np.min(found, axis=0))
 
     def depth_at(self, plane_mm: FloatArray) -> FloatArray:
         """Where along the sight through one plane point each shape comes nearest to it, mm, shape (len(shapes),)."""
-        line = (np.array([plane_mm[0]]), np.array([plane_mm[1]]))
-        profiles = [np.array([spread(layer, (self.first_mm, self.second_mm), line)[0] for layer in levels]) for levels in self.levels]
-        return np.array(
-            [float(self._least(s, own, plane_mm[None], own.min(axis=0))[1][0]) for s, own in zip(self.shapes, profiles, strict=True)]
-        )
+        points = plane_mm[None]
+        profiles = zip(self.shapes, self._profiles(points), strict=True)
+        return np.array([float(self._least(shape, own, points, own.min(axis=0))[1][0]) for shape, own in profiles])
+
+    @property
+    def _window(self) -> tuple[tuple[float, float], tuple[float, float]]:
+        first, second = self.first_mm, self.second_mm
+        return (float(first[0]), float(first[-1])), (float(second[0]), float(second[-1]))
+
+    def _profiles(self, points: FloatArray) -> FloatArray:
+        """Rough levels along the lines of sight through plane points (n, 2), shape (len(shapes), k, n)."""
+        (i, u), (j, v) = (weights(rough, at) for rough, at in zip((self.first_mm, self.second_mm), points.T, strict=True))
+        low = self.levels[..., i, j] * (1 - v) + self.levels[..., i, j + 1] * v
+        high = self.levels[..., i + 1, j] * (1 - v) + self.levels[..., i + 1, j + 1] * v
+        return np.asarray(low * (1 - u) + high * u)
 
     def _least(self, shape: Field, profile: FloatArray, points: FloatArray, lowest: FloatArray) -> tuple[FloatArray, FloatArray]:
         """A shape's smallest level along lines of sight, and where it is, looked for about every low place of its rough profile.
@@ -115,12 +118,11 @@ class View:
         guess = ((1 - share) * self.levels[:, index] + share * self.levels[:, index + 1]).min(axis=0)
         plane = Flat.sagittal(self.frame, self.sign * out)
         levels = [plane.level(shape) for shape in self.shapes]
-        fine = self.fine(step)
 
         def level(points: FloatArray) -> FloatArray:
             return np.asarray(np.min([one(points) for one in levels], axis=0))
 
-        return near_surface(level, spread(guess, (self.first_mm, self.second_mm), fine), fine, _BAND_MM)
+        return refined(level, Sheet(self.first_mm, self.second_mm, guess), self._window, step)
 
 
 def view_of(
