@@ -29,7 +29,13 @@ def phantom(
     count: Annotated[int, typer.Option(help="How many patients, with this seed and the following ones.")] = 1,
     scanner: Annotated[str, typer.Option(help="t2-space, t2-sag, t1-sag, t2-ax, ct-thin, ct-thick, random and others.")] = "t2-space",
     settings: Settings = None,
-    mean: Annotated[bool, typer.Option("--mean", help="Start from the mean man, not from a draw of the population.")] = False,
+    surfaces: Annotated[
+        str | None,
+        typer.Option(help="Take bones and discs from surfaces: a surfaces.toml that describes them, or its folder. No truth then."),
+    ] = None,
+    mean: Annotated[
+        bool, typer.Option("--mean", help="Start from the mean man (or the surfaces as they are), not from a draw of the population.")
+    ] = False,
     spacing: Annotated[
         str | None, typer.Option(help="Voxel size in mm instead of the scanner's: 0.8, or 4,0.7,0.7 for right, anterior, cranial.")
     ] = None,
@@ -51,7 +57,7 @@ def phantom(
             raise InputError("--output", "expected a folder to make, found none", hint="Give one with -o.")
         from kambin.pipeline.phantom import PhantomOrder, make_patients
 
-        order = PhantomOrder(seed, count, scanner, _settings(settings), mean, _spacing(spacing), not no_truth)
+        order = PhantomOrder(seed, count, scanner, _settings(settings), mean, _spacing(spacing), not no_truth, surfaces)
         with progress_bar(quiet) as bar:
             folders = make_patients(order, output, overwrite=overwrite, progress=bar)
         if json:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,9 +24,11 @@ from kambin.volume import Grid, Scan
 
 if TYPE_CHECKING:
     from kambin.phantom import Patient
+    from kambin.phantom.surfaces import Deformation, SurfaceAtlas
 
 SCAN, LABELS, TRUTH, PARAMETERS = "scan.nii.gz", "labels.nii.gz", "truth.json", "parameters.json"
 _MOST_PATIENTS = 10_000
+_NO_TRUTH = "none: true values are worked out from the models' exact shapes, which bones and discs from surfaces do not have"
 
 
 @dataclass(frozen=True)
@@ -46,7 +50,10 @@ class PhantomOrder:
     spacing_mm
         Of the voxels instead of the scanner's own: one number, or three for right, anterior and cranial.
     truth
-        Whether to work out the true measurements too.
+        Whether to work out the true measurements too; there are none for surfaces.
+    surfaces
+        Description of a set of surfaces, or its folder (`kambin.io.surfaces`): the anatomy is theirs, deformed for each patient anew, or,
+        with `mean`, as it is.
 
     Raises
     ------
@@ -61,6 +68,7 @@ class PhantomOrder:
     mean: bool = False
     spacing_mm: tuple[float, float, float] | None = None
     truth: bool = True
+    surfaces: str | None = None
 
     def __post_init__(self) -> None:
         if self.seed < 0:
@@ -68,12 +76,43 @@ class PhantomOrder:
         if not 1 <= self.count <= _MOST_PATIENTS:
             raise InputError("--count", f"expected 1 to {_MOST_PATIENTS} patients, found {self.count}")
 
+    @cached_property
+    def atlas(self) -> SurfaceAtlas | None:
+        """The anatomy that the surfaces show, read once."""
+        if self.surfaces is None:
+            return None
+        from kambin.io.surfaces import read_surfaces
+        from kambin.phantom.surfaces import read_atlas
+
+        return read_atlas(read_surfaces(self.surfaces))
+
     def patient(self, index: int) -> Patient:
         """The patient with this place in the order."""
         from kambin.phantom import PatientParameters, build_patient, sample
 
-        parameters = PatientParameters().changed(self.changes) if self.mean else sample(self.seed + index, self.changes)
-        return build_patient(parameters)
+        seed = None if self.mean else self.seed + index
+        if self.atlas is not None:
+            return self.atlas.patient(self.atlas.drawn(seed, self.changes), self.deformation(index))
+        return build_patient(PatientParameters().changed(self.changes) if seed is None else sample(seed, self.changes))
+
+    def deformation(self, index: int) -> Deformation | None:
+        """How the surfaces' anatomy is deformed for this patient."""
+        from kambin.phantom.surfaces import draw_deformation
+
+        return None if self.surfaces is None or self.mean else draw_deformation(self.seed + index)
+
+    def record(self, index: int, patient: Patient) -> str:
+        """What a patient was made from, as JSON."""
+        if self.atlas is None:
+            return patient.parameters.to_json()
+        deformation = self.deformation(index)
+        document = {
+            "surfaces": {"description": self.surfaces, "credit": self.atlas.surfaces.credit},
+            "deformation": None if deformation is None else asdict(deformation),
+            "models": asdict(patient.parameters),
+            "truth": _NO_TRUTH,
+        }
+        return json.dumps(document, indent=2) + "\n"
 
     def grid(self, patient: Patient) -> Grid:
         """Where the scanner's voxels lie about this patient."""
@@ -100,7 +139,8 @@ def make_patients(
 ) -> tuple[Path, ...]:
     """Write digital patients: one into `output` itself, several into numbered folders in it.
 
-    Each has ``scan.nii.gz``, ``labels.nii.gz`` (scheme ``kambin``), ``truth.json`` and ``parameters.json``.
+    Each has ``scan.nii.gz``, ``labels.nii.gz`` (scheme ``kambin``), ``truth.json`` and ``parameters.json``; those from
+    surfaces have no truth.
 
     Returns
     -------
@@ -116,32 +156,33 @@ def make_patients(
     """
     started = now()
     names = [""] if order.count == 1 else [f"patient-{order.seed + index:05d}" for index in range(order.count)]
-    order.grid(order.patient(0))  # an absurd order is refused before anything is made
+    first = order.patient(0)
+    order.grid(first)  # an absurd order is refused before anything is made
     with new_folder(output, overwrite) as folder:
         for index, name in enumerate(names):
             (folder / name).mkdir(exist_ok=True)
             share = part(progress, 0.99 * index / order.count, 0.99 * (index + 1) / order.count)
-            _write_patient(order, index, folder / name, share)
+            share("building the patient", 0.0)
+            _write_patient(order, index, order.patient(index) if index else first, folder / name, share)
         given = {"seed": order.seed, "count": order.count, "scanner": order.scanner, "set": dict(order.changes), "mean": order.mean}
+        given["surfaces"] = order.surfaces
         stage = Stage("phantom", tuple(sys.argv if command is None else command), started, now(), __version__)
         Manifest((), (), given).with_stage(stage).describe_outputs(folder).write(folder / MANIFEST)
     progress("done", 1.0)
     return tuple(Path(output) / name for name in names)
 
 
-def _write_patient(order: PhantomOrder, index: int, folder: Path, progress: Progress) -> None:
+def _write_patient(order: PhantomOrder, index: int, patient: Patient, folder: Path, progress: Progress) -> None:
     from kambin.phantom import simulate
 
-    progress("building the patient", 0.0)
-    patient = order.patient(index)
     grid = order.grid(patient)
-    (folder / PARAMETERS).write_text(patient.parameters.to_json(), encoding="utf-8")
+    (folder / PARAMETERS).write_text(order.record(index, patient), encoding="utf-8")
     ids = {structure: number for number, structure in builtin_scheme("kambin").table.items() if structure is not None}
     labels = patient.labels(grid, ids, progress=_told(progress, "painting labels", 0.0, 0.25))
     write_nifti(Scan(grid, labels, None, {"scheme": "kambin"}), folder / LABELS)
     scan = simulate(patient.pieces, order.scanner, grid, seed=order.seed + index, progress=_told(progress, "scanning", 0.25, 0.7))
     write_nifti(scan, folder / SCAN)
-    if order.truth:
+    if order.truth and order.surfaces is None:
         from kambin.phantom.truth import truth_json
 
         progress("working out the truth", 0.7)

@@ -1,0 +1,193 @@
+"""A closed surface as an implicit shape: its signed distance on a fine lattice, trilinear in between."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import edt
+import numpy as np
+import numpy.typing as npt
+from scipy.ndimage import map_coordinates
+
+from kambin.geometry import FloatArray
+from kambin.phantom.field import Box, Points, Values
+from kambin.spine import SurfaceMesh
+
+_KNOWN = 1.75
+"""Nodes up to so many steps from the surface, more than the diagonal of a cell, know their exact distance."""
+_AT_ONCE = 1 << 18
+_OFF_THE_CORNERS = np.array([0.3819660, 0.2360680, 0.1458980])
+"""Shares of a step by which a lattice is shifted: no vertex of a surface made on round numbers lies on one of its lines."""
+
+
+@dataclass(frozen=True, eq=False)
+class LatticeField:
+    """Signed distances at the nodes of a lattice along the axes of space, trilinear in between.
+
+    At the nodes near the surface the distance is exact; further away it is up to a spacing too small. Between nodes near the surface it
+    errs by at most 0.87 spacings, where the surface has an edge or is thinner than that, and by an eighth of the spacing squared times
+    its curvature where it is smooth: 0.02 mm at 0.7 mm on a radius of 3 mm. Outside the lattice the distance to its border joins in,
+    which never tells more than the distance to the surface. From node to node the level changes by no more than the step between them;
+    hence the slope.
+
+    Parameters
+    ----------
+    origin_mm
+        RAS position of the first node, shape (3,).
+    spacing_mm
+        Between nodes.
+    level_mm
+        At the nodes, negative inside.
+    box
+        Contains the shape.
+    """
+
+    origin_mm: FloatArray
+    spacing_mm: float
+    level_mm: npt.NDArray[np.float32]
+    box: Box
+    slope: float = field(default=math.sqrt(3.0), init=False)
+
+    def __call__(self, points: Points) -> Values:
+        place = (points - self.origin_mm.astype(points.dtype)[:, None]) * points.dtype.type(1.0 / self.spacing_mm)
+        last = np.asarray(self.level_mm.shape, dtype=points.dtype)[:, None] - 1
+        held = np.clip(place, 0, last)
+        level = map_coordinates(self.level_mm, held, order=1, output=points.dtype, prefilter=False)
+        beyond = np.square(place - held).sum(axis=0) * points.dtype.type(self.spacing_mm**2)
+        return np.asarray(np.where(beyond > 0, np.sqrt(level * level + beyond), level))
+
+
+def mesh_field(mesh: SurfaceMesh, spacing_mm: float, within: Box | None = None) -> LatticeField:
+    """The inside of a closed surface.
+
+    Parameters
+    ----------
+    mesh
+        Closed, its faces counter-clockwise seen from outside, RAS millimetres.
+    spacing_mm
+        Of the lattice.
+    within
+        What of it is wanted; the shape ends flat there.
+    """
+    whole = Box.around(mesh.vertices_mm)
+    box = whole if within is None else whole.common(within)
+    low = box.low_mm - (3.0 + _OFF_THE_CORNERS) * spacing_mm
+    shape = np.ceil((box.high_mm - low) / spacing_mm).astype(int) + 4
+    inside = _inside(mesh, low, spacing_mm, shape)
+    level = np.where(inside, -1, 1) * _distance(mesh, low, spacing_mm, shape)
+    if within is not None:
+        level = np.maximum(level, _box_level(box, low, spacing_mm, shape))
+    return LatticeField(low, spacing_mm, level.astype(np.float32), box)
+
+
+def apart(one: LatticeField, others: Sequence[LatticeField], gap_mm: float) -> LatticeField:
+    """A shape kept from its neighbours: no nearer than half a gap to the surface in the middle between them, even where they overlapped.
+
+    Done to each of two neighbours with the other as it was, it leaves them about a gap apart, and never in the same place.
+    """
+    level = one.level_mm.copy()
+    for other in others:
+        near = one.box.common(other.box.grown(gap_mm))
+        first = np.clip(np.floor((near.low_mm - one.origin_mm) / one.spacing_mm).astype(int) - 2, 0, None)
+        last = np.ceil((near.high_mm - one.origin_mm) / one.spacing_mm).astype(int) + 3
+        window = tuple(slice(a, b) for a, b in zip(first, last, strict=True))
+        own = one.level_mm[window]
+        nodes = np.indices(own.shape).reshape(3, -1) + first[:, None]
+        theirs = other((one.origin_mm[:, None] + one.spacing_mm * nodes).astype(np.float32)).reshape(own.shape)
+        level[window] = np.maximum(level[window], 0.5 * (own - theirs + np.float32(gap_mm)))
+    return replace(one, level_mm=level)
+
+
+def _inside(mesh: SurfaceMesh, low: FloatArray, spacing: float, shape: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+    """Which nodes lie inside: along each line of nodes upwards the surface is entered and left again, and the entries are counted."""
+    steps = np.zeros((shape[0], shape[1], shape[2] + 1), dtype=np.int16)
+    corners = (mesh.vertices_mm - low) / spacing
+    for lines, face in _lines_through(mesh.faces, corners[:, :2], shape[:2]):
+        a, b, c = (corners[mesh.faces[face, k]] for k in range(3))
+        normal = np.cross(b - a, c - a)
+        height = a[:, 2] - ((lines - a[:, :2]) * normal[:, :2]).sum(axis=1) / normal[:, 2]
+        above = np.clip(np.ceil(height), 0, shape[2]).astype(int)
+        np.add.at(steps, (lines[:, 0], lines[:, 1], above), np.where(normal[:, 2] > 0, -1, 1).astype(np.int16))
+    return np.asarray(np.cumsum(steps, axis=2)[:, :, :-1] > 0)
+
+
+def _lines_through(
+    faces: npt.NDArray[np.int64], corners: FloatArray, shape: npt.NDArray[np.int64]
+) -> list[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]]:
+    """The upright lines of nodes that meet each triangle: their indices, shape (n, 2), and the triangle's, for groups of triangles."""
+    first = np.clip(np.ceil(corners[faces].min(axis=1)), 0, shape).astype(int)
+    last = np.clip(np.floor(corners[faces].max(axis=1)), -1, shape - 1).astype(int)
+    size = last - first + 1
+    result = []
+    for extent in np.unique(size[(size > 0).all(axis=1)], axis=0):
+        those = np.flatnonzero((size == extent).all(axis=1))
+        offsets = np.indices(tuple(extent)).reshape(2, -1).T
+        lines = (first[those, None] + offsets).reshape(-1, 2)
+        face = np.repeat(those, len(offsets))
+        sides = [_on_left(faces[face, k], faces[face, (k + 1) % 3], corners, lines) for k in range(3)]
+        hit = (sides[0] == sides[1]) & (sides[1] == sides[2])
+        result.append((lines[hit], face[hit]))
+    return result
+
+
+def _on_left(
+    start: npt.NDArray[np.int64], end: npt.NDArray[np.int64], corners: FloatArray, points: npt.NDArray[np.int64]
+) -> npt.NDArray[np.bool_]:
+    """Whether points lie left of edges; looked at from one end whichever triangle asks, so that neighbours never both claim a point."""
+    turned = start > end
+    a, b = corners[np.where(turned, end, start)], corners[np.where(turned, start, end)]
+    cross = (b[:, 0] - a[:, 0]) * (points[:, 1] - a[:, 1]) - (b[:, 1] - a[:, 1]) * (points[:, 0] - a[:, 0])
+    return np.asarray((cross >= 0) != turned)
+
+
+def _distance(mesh: SurfaceMesh, low: FloatArray, spacing: float, shape: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+    """Distance to the surface at every node: exact near it; further away up to a spacing too small, never too large."""
+    near = np.full(math.prod(shape), np.inf)
+    corners = ((mesh.vertices_mm - low) / spacing)[mesh.faces]
+    first = np.clip(np.ceil(corners.min(axis=1) - _KNOWN), 0, shape).astype(int)
+    last = np.clip(np.floor(corners.max(axis=1) + _KNOWN), -1, shape - 1).astype(int)
+    size = last - first + 1
+    strides = np.array([shape[1] * shape[2], shape[2], 1])
+    for extent in np.unique(size[(size > 0).all(axis=1)], axis=0):
+        offsets = np.indices(tuple(extent)).reshape(3, -1).T
+        those = np.flatnonzero((size == extent).all(axis=1))
+        at_once = max(1, _AT_ONCE // len(offsets))
+        for begin in range(0, len(those), at_once):
+            some = those[begin : begin + at_once]
+            nodes = first[some, None] + offsets
+            squares = _squares_to_triangles(nodes, corners[some])
+            np.minimum.at(near, (nodes @ strides).ravel(), squares.ravel())
+    level = np.sqrt(near).reshape(tuple(shape)).astype(np.float32)
+    known = level < _KNOWN
+    # One step off the known nodes the distance is more than what they know; from there on it grows by no more than the way.
+    further = edt.edt(~known, parallel=1) + np.float32(_KNOWN - 1.0)
+    return np.asarray(np.where(known, level, further) * np.float32(spacing))
+
+
+def _squares_to_triangles(points: npt.NDArray[np.int64], corners: FloatArray) -> FloatArray:
+    """Squared distances of points, shape (n, m, 3), to the n triangles of `corners`, shape (n, 3, 3)."""
+    normal = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    normal /= np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-12)
+    result = np.full(points.shape[:2], np.inf)
+    over = np.ones(points.shape[:2], dtype=bool)
+    for k in range(3):
+        start, edge = corners[:, k], corners[:, (k + 1) % 3] - corners[:, k]
+        offset = points - start[:, None]
+        share = np.einsum("nmk,nk->nm", offset, edge) / np.maximum(np.square(edge).sum(axis=1), 1e-12)[:, None]
+        foot = np.clip(share, 0, 1)[:, :, None] * edge[:, None]
+        np.minimum(result, np.square(offset - foot).sum(axis=2), out=result)
+        over &= np.einsum("nmk,nk->nm", offset, np.cross(normal, edge)) >= 0
+    height = np.einsum("nmk,nk->nm", points - corners[:, :1], normal)
+    return np.where(over, np.square(height), result)
+
+
+def _box_level(box: Box, low: FloatArray, spacing: float, shape: npt.NDArray[np.int64]) -> FloatArray:
+    """How far each node lies beyond the nearest side of a box."""
+    sides = []
+    for axis in range(3):
+        ticks = low[axis] + spacing * np.arange(shape[axis])
+        beyond = np.maximum(box.low_mm[axis] - ticks, ticks - box.high_mm[axis])
+        sides.append(beyond.reshape([-1 if k == axis else 1 for k in range(3)]))
+    return np.asarray(np.maximum(np.maximum(sides[0], sides[1]), sides[2]))
