@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
 from kambin.geometry import Frame
-from kambin.phantom.compose import Blocks, Common, Cut, Offset, Placed, Union, levels
+from kambin.phantom.compose import Balls, Blocks, Common, Cut, Findings, Offset, Placed, Union, levels, spans
 from kambin.phantom.field import Ellipsoid, EllipticRod, Field, HalfSpace, RoundCone, RoundedBox, capsule, slab
 from kambin.phantom.raster import Layer, Piece, paint_labels, paint_signal
 from kambin.phantom.tissue import Tissue
@@ -136,6 +136,20 @@ def test_blocks_leave_out_nothing_that_matters(name: str) -> None:
     by_blocks = levels(shape, Blocks(points, middle, 1.5 * np.sqrt(3.0)))
     at_once = shape(points.reshape(3, -1)).reshape(400, 27)
     assert np.abs(by_blocks - at_once).max() < 1e-9
+
+
+@pytest.mark.parametrize("name", ["union", "cut", "common", "placed", "grown"])
+def test_bounds_hold_everywhere_in_a_ball(name: str) -> None:
+    rng = np.random.default_rng(4)
+    middle, radius = rng.uniform(-20, 20, (3, 300)), 3.0
+    away = rng.normal(size=(3, 300, 200))
+    points = middle[:, :, None] + radius * away / np.linalg.norm(away, axis=0) * rng.uniform(0, 1, (300, 200))
+    shape = SHAPES[name]
+    found = spans(shape, Balls(middle, radius, np.arange(300), Findings(300)))
+    level = shape(points.reshape(3, -1)).reshape(300, 200)
+    assert np.abs(found.middle - shape(middle)).max() < 1e-9
+    assert (level.min(axis=1) >= found.low - 1e-9).all()
+    assert (level.max(axis=1) <= found.high + 1e-9).all()
 
 
 def test_later_shapes_cover_earlier_ones_and_slabs_do_not_show() -> None:
