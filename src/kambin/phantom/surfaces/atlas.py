@@ -145,7 +145,7 @@ class SurfaceAtlas:
 
 
 def read_atlas(surfaces: SurfaceSet) -> SurfaceAtlas:
-    """The anatomy of a set of surfaces. Takes about twenty seconds.
+    """The anatomy of a set of surfaces. Takes ten seconds or so.
 
     Raises
     ------

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import edt
@@ -121,15 +121,23 @@ def _lines_through(
     last = np.clip(np.floor(corners[faces].max(axis=1)), -1, shape - 1).astype(int)
     size = last - first + 1
     result = []
-    for extent in np.unique(size[(size > 0).all(axis=1)], axis=0):
-        those = np.flatnonzero((size == extent).all(axis=1))
-        offsets = np.indices(tuple(extent)).reshape(2, -1).T
+    for offsets, those in _alike(size):
         lines = (first[those, None] + offsets).reshape(-1, 2)
         face = np.repeat(those, len(offsets))
         sides = [_on_left(faces[face, k], faces[face, (k + 1) % 3], corners, lines) for k in range(3)]
         hit = (sides[0] == sides[1]) & (sides[1] == sides[2])
         result.append((lines[hit], face[hit]))
     return result
+
+
+def _alike(size: npt.NDArray[np.int64]) -> Iterator[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]]:
+    """Windows of equal size together, shape (n, axes): the offsets of their nodes, shape (nodes, axes), and which windows they are."""
+    filled = np.flatnonzero((size > 0).all(axis=1))
+    extents, which = np.unique(size[filled], axis=0, return_inverse=True)
+    order = np.argsort(which.ravel(), kind="stable")
+    ends = np.cumsum(np.bincount(which.ravel(), minlength=len(extents)))
+    for extent, those in zip(extents, np.split(filled[order], ends[:-1]) if len(extents) else [], strict=True):
+        yield np.indices(tuple(extent)).reshape(len(extent), -1).T, those
 
 
 def _on_left(
@@ -144,43 +152,57 @@ def _on_left(
 
 def _distance(mesh: SurfaceMesh, low: FloatArray, spacing: float, shape: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
     """Distance to the surface at every node: exact near it; further away up to a spacing too small, never too large."""
-    near = np.full(math.prod(shape), np.inf)
+    near = np.full(math.prod(shape), np.inf, dtype=np.float32)
     corners = ((mesh.vertices_mm - low) / spacing)[mesh.faces]
     first = np.clip(np.ceil(corners.min(axis=1) - _KNOWN), 0, shape).astype(int)
     last = np.clip(np.floor(corners.max(axis=1) + _KNOWN), -1, shape - 1).astype(int)
     size = last - first + 1
     strides = np.array([shape[1] * shape[2], shape[2], 1])
-    for extent in np.unique(size[(size > 0).all(axis=1)], axis=0):
-        offsets = np.indices(tuple(extent)).reshape(3, -1).T
-        those = np.flatnonzero((size == extent).all(axis=1))
+    for offsets, those in _alike(size):
         at_once = max(1, _AT_ONCE // len(offsets))
         for begin in range(0, len(those), at_once):
             some = those[begin : begin + at_once]
-            nodes = first[some, None] + offsets
-            squares = _squares_to_triangles(nodes, corners[some])
-            np.minimum.at(near, (nodes @ strides).ravel(), squares.ravel())
-    level = np.sqrt(near).reshape(tuple(shape)).astype(np.float32)
+            # Relative to the first node that it reaches, a triangle's corners are small numbers.
+            local = (corners[some] - first[some, None]).transpose(1, 2, 0)[..., None].astype(np.float32)
+            squares = _squares_to_triangles(offsets.T.astype(np.float32), local)
+            np.minimum.at(near, ((first[some] @ strides)[:, None] + offsets @ strides).ravel(), squares.ravel())
+    level = np.sqrt(near).reshape(tuple(shape))
     known = level < _KNOWN
     # One step off the known nodes the distance is more than what they know; from there on it grows by no more than the way.
     further = edt.edt(~known, parallel=1) + np.float32(_KNOWN - 1.0)
     return np.asarray(np.where(known, level, further) * np.float32(spacing))
 
 
-def _squares_to_triangles(points: npt.NDArray[np.int64], corners: FloatArray) -> FloatArray:
-    """Squared distances of points, shape (n, m, 3), to the n triangles of `corners`, shape (n, 3, 3)."""
-    normal = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
-    normal /= np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-12)
-    result = np.full(points.shape[:2], np.inf)
-    over = np.ones(points.shape[:2], dtype=bool)
-    for k in range(3):
-        start, edge = corners[:, k], corners[:, (k + 1) % 3] - corners[:, k]
-        offset = points - start[:, None]
-        share = np.einsum("nmk,nk->nm", offset, edge) / np.maximum(np.square(edge).sum(axis=1), 1e-12)[:, None]
-        foot = np.clip(share, 0, 1)[:, :, None] * edge[:, None]
-        np.minimum(result, np.square(offset - foot).sum(axis=2), out=result)
-        over &= np.einsum("nmk,nk->nm", offset, np.cross(normal, edge)) >= 0
-    height = np.einsum("nmk,nk->nm", points - corners[:, :1], normal)
-    return np.where(over, np.square(height), result)
+def _squares_to_triangles(points: npt.NDArray[np.float32], corners: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Squared distances of m points, shape (3, m), to n triangles, shape (3 corners, 3, n, 1); shape (n, m)."""
+    x, y, z = points
+    normal = _cross(corners[1] - corners[0], corners[2] - corners[0])
+    normal /= np.maximum(np.sqrt(_dot(normal, normal)), np.float32(1e-12))
+    height = x * normal[0] + y * normal[1] + z * normal[2] - _dot(corners[0], normal)
+    nearest, over = np.full_like(height, np.inf), np.ones(height.shape, dtype=bool)
+    for start, end in ((0, 1), (1, 2), (2, 0)):
+        edge = corners[end] - corners[start]
+        inwards = _cross(normal, edge)
+        off = (x - corners[start][0], y - corners[start][1], z - corners[start][2])
+        share = _dot(off, edge)
+        share /= np.maximum(_dot(edge, edge), np.float32(1e-12))
+        np.clip(share, 0, 1, out=share)
+        across = (off[0] - share * edge[0], off[1] - share * edge[1], off[2] - share * edge[2])
+        np.minimum(nearest, _dot(across, across), out=nearest)
+        over &= _dot(off, inwards) >= 0
+    return np.asarray(np.where(over, height * height, nearest))
+
+
+Triple = Sequence[npt.NDArray[np.float32]] | npt.NDArray[np.float32]
+
+
+def _dot(one: Triple, other: Triple) -> npt.NDArray[np.float32]:
+    return np.asarray(one[0] * other[0] + one[1] * other[1] + one[2] * other[2])
+
+
+def _cross(one: Triple, other: Triple) -> npt.NDArray[np.float32]:
+    (a, b, c), (d, e, f) = one, other
+    return np.stack([b * f - c * e, c * d - a * f, a * e - b * d])
 
 
 def _box_level(box: Box, low: FloatArray, spacing: float, shape: npt.NDArray[np.int64]) -> FloatArray:
