@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 
 from kambin.anatomy.structures import Level, Side
-from kambin.measurement import body_size, canal_size, disc_height, slip
+from kambin.measurement import body_size, canal_size, disc_height, slip, triangles
 from kambin.measurement.foraminal_area import FORAMINAL_AREA, foraminal_area
 from kambin.measurement.foraminal_height import FORAMINAL_HEIGHT, foraminal_height
 from kambin.measurement.foraminal_width import FORAMINAL_WIDTH, foraminal_width
@@ -85,6 +85,8 @@ def _of_segment(model: SpineModel, segment: MotionSegment) -> list[Measurement]:
     rows = []
     for side in Side:
         rows += _of_foramen(segment, side)
+        rows += _rows(triangles.KAMBIN, name, side, partial(triangles.kambin_triangle, model, segment, side))
+        rows += _rows(triangles.SAFE, name, side, partial(triangles.safe_triangle, model, segment, side))
     rows += _rows((disc_height.ANTERIOR, disc_height.MIDDLE, disc_height.POSTERIOR), name, None, lambda: disc_height.disc_heights(segment))
     rows.append(_row(disc_height.WEDGE, name, None, lambda: disc_height.disc_wedge(segment)))
     rows += _rows((slip.SLIP, slip.SLIP_PERCENT), name, None, lambda: slip.slip(segment))

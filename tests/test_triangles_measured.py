@@ -1,0 +1,77 @@
+"""KT and ST measured on a label map of the mean man's L5/S1, against the truth of his exact shapes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from kambin.anatomy.structures import Kind, Level, Side, Structure
+from kambin.measurement.result import NotMeasurable
+from kambin.measurement.triangles import KAMBIN, SAFE, kambin_triangle, safe_triangle
+from kambin.phantom.parameters import PatientParameters
+from kambin.phantom.patient import build_patient
+from kambin.phantom.truth.anatomy import anatomy_of
+from kambin.phantom.truth.table import STEP_MM, Table
+from kambin.phantom.truth.triangles import in_standard_view, scene_of
+from kambin.reconstruction.reconstruct import reconstruct
+from kambin.spine import SpineModel
+from kambin.volume import Grid, Segmentation
+
+_SPACING_MM = 0.8
+_LEFT_OUT = {Kind.TRUNK, Kind.PSOAS}
+
+
+@pytest.fixture(scope="module")
+def found() -> tuple[SpineModel, dict[str, float]]:
+    """The model from labels, and the true values on the right."""
+    patient = build_patient(PatientParameters())
+    names = {name: number for number, name in enumerate((n for n in patient.shapes if n.kind not in _LEFT_OUT), start=1)}
+    low, high = np.array([-58.0, -88.0, -120.0]), np.array([58.0, 50.0, -10.0])
+    shape = tuple(int(n) for n in np.ceil((high - low) / _SPACING_MM))
+    grid = Grid.axis_aligned((shape[0], shape[1], shape[2]), (_SPACING_MM,) * 3, low)
+    labels = patient.labels(grid, names, parts=False)
+    model = reconstruct(Segmentation(grid, labels, {number: name for name, number in names.items()}))
+    anatomy = anatomy_of(patient)
+    table, space = Table(anatomy), anatomy.spaces[-1]
+    neck = table.neck(Level.L5, Side.RIGHT, STEP_MM)
+    scene = scene_of(anatomy, table.segment(space, STEP_MM), Side.RIGHT, neck.outline_mm)
+    return model, {**in_standard_view(scene, "KT", 0.25), **in_standard_view(scene, "ST", 0.25)}
+
+
+def test_measured_as_they_are(found: tuple[SpineModel, dict[str, float]]) -> None:
+    model, truth = found
+    segment = model.segment("L5/S1")
+    assert segment is not None
+    measured = {**kambin_triangle(model, segment, Side.RIGHT), **safe_triangle(model, segment, Side.RIGHT)}
+    values = {quantity.symbol: value for quantity, (value, _) in measured.items()}
+    assert values["KT"] == pytest.approx(truth["KT"], rel=0.05)
+    assert values["KTd"] == pytest.approx(truth["KTd"], abs=0.4)
+    # A twelfth of a millimetre all round is a square millimetre.
+    assert values["ST"] == pytest.approx(truth["ST"], abs=1.5)
+    assert values["STd"] == pytest.approx(truth["STd"], abs=0.4)
+
+
+def test_evidence_is_what_the_value_is_read_from(found: tuple[SpineModel, dict[str, float]]) -> None:
+    model, _ = found
+    segment = model.segment("L5/S1")
+    assert segment is not None
+    for quantities, measured in ((KAMBIN, kambin_triangle(model, segment, Side.LEFT)), (SAFE, safe_triangle(model, segment, Side.LEFT))):
+        area, evidence = measured[quantities[0]]
+        outline = evidence.curves[0].points_mm
+        vector = 0.5 * np.cross(outline - outline[0], np.roll(outline, -1, axis=0) - outline[0]).sum(axis=0)
+        assert np.linalg.norm(vector) == pytest.approx(area, rel=1e-6)
+        # Flat to the sight.
+        assert abs(vector @ np.array(evidence.facts["towards_the_eye"])) == pytest.approx(area, rel=1e-3)
+
+
+def test_without_a_root_there_is_no_hypotenuse(found: tuple[SpineModel, dict[str, float]]) -> None:
+    from dataclasses import replace
+
+    model, _ = found
+    gone = Structure(Kind.NERVE_ROOT, Level.L5, Side.LEFT)
+    bare = replace(model, solids={name: solid for name, solid in model.solids.items() if name != gone})
+    segment = bare.segment("L5/S1")
+    assert segment is not None
+    with pytest.raises(NotMeasurable, match="no left root of L5"):
+        kambin_triangle(bare, segment, Side.LEFT)
+    assert kambin_triangle(bare, segment, Side.RIGHT)
