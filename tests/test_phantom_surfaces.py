@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import trimesh
+from scipy.ndimage import map_coordinates
 
 from kambin.anatomy import Kind, Level, Side, Structure
 from kambin.cli import main
@@ -22,7 +23,7 @@ from kambin.phantom.column import build_column
 from kambin.phantom.field import Box, HalfSpace, RoundedBox, capsule
 from kambin.phantom.surfaces import SurfaceSet, Warp, Warped, draw_deformation, mesh_field, read_atlas, warp_of
 from kambin.phantom.surfaces.landmarks import exits_mm
-from kambin.phantom.surfaces.lattice import apart
+from kambin.phantom.surfaces.lattice import apart, trilinear
 from kambin.phantom.surfaces.passages import way_through
 from kambin.phantom.surfaces.surface_set import LEVELS, NEEDED, NamedSurface
 from kambin.spine import SurfaceMesh
@@ -93,6 +94,15 @@ def test_levels_are_distances_near_the_surface_and_never_larger_further_away() -
     # The promise that painting relies on.
     steps = np.linalg.norm(points[1:] - points[:-1], axis=1)
     assert (np.abs(np.diff(found)) <= shape.slope * steps + 1e-4).all()
+
+
+def test_between_nodes_as_another_implementation_has_it() -> None:
+    rng = np.random.default_rng(6)
+    tables = rng.normal(size=(2, 5, 4, 6)).astype(np.float32)
+    place = rng.uniform(0, 1, (3, 500)) * np.array([[4.0], [3.0], [5.0]])
+    place = np.hstack([place, np.zeros((3, 1)), [[4.0], [3.0], [5.0]]])
+    truth = [map_coordinates(table.astype(np.float64), place, order=1) for table in tables]
+    assert np.abs(trilinear(tables, place) - truth).max() < 1e-6
 
 
 def test_a_shape_can_end_flat() -> None:

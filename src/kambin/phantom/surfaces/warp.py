@@ -8,13 +8,13 @@ from types import MappingProxyType
 
 import numpy as np
 import numpy.typing as npt
-from scipy.ndimage import map_coordinates
 
 from kambin.geometry import FloatArray, Frame
 from kambin.phantom.column import Column
 from kambin.phantom.compose import Balls, Blocks, Spans, levels, spans
 from kambin.phantom.field import Box, Field, Points, Values
 from kambin.phantom.patient import Patient
+from kambin.phantom.surfaces.lattice import trilinear
 from kambin.phantom.vertebra import Part
 
 _ROUNDS, _CLOSE_MM = 60, 1e-6
@@ -70,10 +70,7 @@ class Warp:
         """Where points were, shape (3, n)."""
         place = (points - self.origin_mm.astype(points.dtype)[:, None]) * points.dtype.type(1.0 / self.spacing_mm)
         place = np.clip(place, 0, np.array(self.shift_mm.shape[1:], dtype=points.dtype)[:, None] - 1)
-        result = points.copy()
-        for row, shift in zip(result, self.shift_mm, strict=True):
-            row += map_coordinates(shift, place, order=1, output=points.dtype, prefilter=False)
-        return result
+        return points + trilinear(self.shift_mm, place)
 
     def forward(self, points: Points) -> FloatArray:
         """Where points come to lie: the inverse, found by repeated correction, shape (3, n)."""
