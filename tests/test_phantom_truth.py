@@ -155,8 +155,8 @@ def test_foramen_that_is_a_round_tunnel() -> None:
 
 
 @pytest.mark.parametrize("step", [0.2, 0.1])
-def test_open_rim_is_closed_by_the_shortest_bridge(step: float) -> None:
-    """A disc with a funnel-shaped way out: the bridge lies at its neck, and the area is the disc's."""
+def test_open_rim_is_closed_in_its_mouth(step: float) -> None:
+    """A disc with a funnel-shaped way out: the bridge lies where they meet, and the area is the disc's."""
     at = np.arange(-15.0, 15.0 + step / 2, step)
     x, y = np.meshgrid(at, at, indexing="ij")
     ring = np.minimum(6.0 - np.hypot(x, y), 3.0)

@@ -1,8 +1,8 @@
-"""The hole in a silhouette, its rim closed by the shortest bridges where it is open.
+"""The hole in a silhouette, its rim closed by bridges where it is open.
 
 A silhouette is given as a field on a regular plane lattice, positive where one can see through. A foramen seen from the side, or the
 vertebral foramen seen from above, is the part of the free region around a seed. Where that part is joined to the outside by a
-gap (a facet joint, an interlaminar space, a missing voxel), the gap is closed at its narrowest place, and the bridge is kept as evidence.
+gap (a facet joint, an interlaminar space, a missing voxel), the gap is closed in its mouth, and the bridge is kept as evidence.
 """
 
 from __future__ import annotations
@@ -20,6 +20,10 @@ BoolArray = npt.NDArray[np.bool_]
 MIN_PASSAGE_MM = 1.2
 """A slit narrower than this is closed without being called a bridge: it is thinner than any structure that runs through a foramen, and
 usually the border between two labels."""
+MOUTH_MM = 1.0
+"""A gap is closed in its mouth: where a disc comes to rest that is this much wider than the gap at its narrowest."""
+_GRACE_MM = 0.05
+"""What a lattice may miss of a disc's reach."""
 _MAX_BRIDGES = 8
 
 
@@ -112,29 +116,44 @@ def find_hole(free_mm: FloatArray, lattice: Lattice, seed_zone: BoolArray, max_b
     NoHole
         When nothing in the seed zone is free, or the rim is open by more than `max_bridge_mm`.
     """
-    walls: list[FloatArray] = []
-    free = free_mm > 0.0
+    bridges: list[FloatArray] = []
+    rim = _curve_points(free_mm, lattice, 0.0)
     for _ in range(_MAX_BRIDGES + 1):
-        depth = _depth_mm(free, lattice)
+        depth = _depth_mm(free_mm, lattice, rim, bridges)
         allowed = np.where(seed_zone, depth, -1.0)
         seed = np.unravel_index(int(allowed.argmax()), allowed.shape)
         if allowed[seed] < MIN_PASSAGE_MM / 2:
             raise NoHole("no free space where the hole should be")
-        seed_index = (int(seed[0]), int(seed[1]))
-        if not _is_open(depth, seed_index, MIN_PASSAGE_MM / 2):
-            return _measured(free_mm, free, depth, lattice, seed_index, tuple(walls))
-        wall = _shortest_bridge(free_mm, depth, lattice, seed_index, max_bridge_mm)
-        walls.append(wall)
-        free = free & (_distance_to_segment(lattice.points(), wall) > 0.75 * lattice.pitch_mm)
+        place = (int(seed[0]), int(seed[1]))
+        if not _is_open(depth, place, MIN_PASSAGE_MM / 2):
+            return _measured(free_mm, depth, lattice, place, tuple(bridges))
+        bridges.append(_bridge(rim, depth, lattice, place, max_bridge_mm))
     raise NoHole(f"the rim is open in more than {_MAX_BRIDGES} places")
 
 
-def _depth_mm(free: BoolArray, lattice: Lattice) -> FloatArray:
-    """Distance of free lattice points to the silhouette, sub-lattice near its border."""
-    from scipy.ndimage import distance_transform_edt
+def _curve_points(field: FloatArray, lattice: Lattice, value: float) -> FloatArray:
+    """Where a field takes a value on the lattice's lines, shape (n, 2)."""
+    from contourpy import LineType, contour_generator
 
-    depth = distance_transform_edt(free, sampling=lattice.pitch_mm) - lattice.pitch_mm / 2
-    return np.where(free, np.maximum(depth, 0.0), 0.0)
+    lines = contour_generator(lattice.first_mm, lattice.second_mm, field.T, line_type=LineType.Separate).lines(value)
+    return np.concatenate([np.asarray(line, dtype=np.float64) for line in lines]) if lines else np.empty((0, 2))
+
+
+def _depth_mm(free_mm: FloatArray, lattice: Lattice, rim: FloatArray, bridges: list[FloatArray]) -> FloatArray:
+    """Distance of free lattice points to the silhouette and to bridges; 0 where nothing is free."""
+    from scipy.spatial import cKDTree
+
+    free = free_mm > 0.0
+    border = np.concatenate([rim, *(_along(bridge, lattice.pitch_mm / 4) for bridge in bridges)])
+    depth = np.zeros(free.shape)
+    depth[free] = cKDTree(border).query(lattice.points()[free])[0] if len(border) else np.inf
+    return depth
+
+
+def _along(segment: FloatArray, pitch_mm: float) -> FloatArray:
+    """Points on a segment, its ends included."""
+    count = int(np.ceil(np.linalg.norm(segment[1] - segment[0]) / pitch_mm)) + 1
+    return np.linspace(segment[0], segment[1], max(count, 2))
 
 
 def _component(region: BoolArray, seed: tuple[int, int]) -> BoolArray:
@@ -144,95 +163,83 @@ def _component(region: BoolArray, seed: tuple[int, int]) -> BoolArray:
     return np.asarray((labels == labels[seed]) & region)
 
 
-def _touches_border(region: BoolArray) -> bool:
-    return bool(region[0].any() or region[-1].any() or region[:, 0].any() or region[:, -1].any())
+def _edge(shape: tuple[int, ...]) -> BoolArray:
+    edge = np.ones(shape, dtype=np.bool_)
+    edge[1:-1, 1:-1] = False
+    return edge
 
 
 def _is_open(depth: FloatArray, seed: tuple[int, int], radius: float) -> bool:
-    return _touches_border(_component(depth > radius, seed))
+    return bool((_component(depth > radius, seed) & _edge(depth.shape)).any())
 
 
-def _shortest_bridge(free_mm: FloatArray, depth: FloatArray, lattice: Lattice, seed: tuple[int, int], max_bridge_mm: float) -> FloatArray:
-    """The bridge across the widest way out, at its narrowest place: two rim points, shape (2, 2)."""
+def _bridge(rim: FloatArray, depth: FloatArray, lattice: Lattice, seed: tuple[int, int], max_bridge_mm: float) -> FloatArray:
+    """The bridge in the mouth of the widest way out, shape (2, 2): where a disc sticks that is a little wider than the gap.
+
+    A joint space is as wide far away as where the hole opens into it, so its narrowest place is anywhere; its mouth is not.
+    """
     low, high = MIN_PASSAGE_MM / 2, float(depth[seed]) - 1e-9
     if _is_open(depth, seed, high) or high <= low:
         raise NoHole(f"the rim is open: no closure shorter than {2 * high:.1f} mm separates the hole from the outside")
-    while high - low > lattice.pitch_mm / 8:
+    while high - low > lattice.pitch_mm / 16:
         middle = (low + high) / 2
         low, high = (middle, high) if _is_open(depth, seed, middle) else (low, middle)
     if 2 * low > max_bridge_mm:
         raise NoHole(f"the rim is open by {2 * low:.1f} mm, more than the {max_bridge_mm:.0f} mm that may be bridged")
-    inside = _component(depth > high, seed)
-    way_out = _component(depth > low, seed)
-    outside = way_out & (depth > high) & ~inside
-    saddle = _saddle(inside, outside, way_out, depth)
-    return _across(free_mm, lattice, lattice.at(saddle), float(depth[saddle]))
+    radius = min(max(high, low + MOUTH_MM / 2), float(depth[seed]) - 1e-9)
+    return _contacts(rim, *_stuck(depth, lattice, seed, low, radius), radius + lattice.pitch_mm)
 
 
-def _saddle(inside: BoolArray, outside: BoolArray, way_out: BoolArray, depth: FloatArray) -> tuple[int, int]:
-    """The lattice point of the pass between the two basins."""
-    from scipy.ndimage import distance_transform_edt
+def _stuck(depth: FloatArray, lattice: Lattice, seed: tuple[int, int], low: float, radius: float) -> tuple[FloatArray, FloatArray]:
+    """Where the middle of a disc rolled from the seed to the way out comes to lie, and the nearest place ahead that it leaves free."""
+    from scipy.ndimage import label
 
-    if not outside.any():  # the way out narrows all the way to the border
-        edge = np.zeros_like(way_out)
-        edge[0], edge[-1], edge[:, 0], edge[:, -1] = True, True, True, True
-        outside = edge & way_out
-    between = distance_transform_edt(~inside) + distance_transform_edt(~outside)
-    passes = way_out & ~inside & ~outside
-    if not passes.any():
-        passes = way_out
-    score = np.where(passes, between + 0.5 * depth, np.inf)
-    index = np.unravel_index(int(score.argmin()), score.shape)
-    return int(index[0]), int(index[1])
+    middles, away = _rolled(depth, lattice, seed, radius)
+    beyond, _ = label(_component(depth > low, seed) & (away > radius))
+    leading = np.isin(beyond, np.setdiff1d(beyond[_edge(depth.shape)], [0]))
+    if not leading.any():
+        raise NoHole("the rim is open to the edge of the field of view")
+    ahead = lattice.at(np.unravel_index(int(np.where(leading, away, np.inf).argmin()), depth.shape))
+    return middles[int(np.linalg.norm(middles - ahead, axis=1).argmin())], ahead
 
 
-def _across(free_mm: FloatArray, lattice: Lattice, saddle: FloatArray, radius_mm: float) -> FloatArray:
-    """The two rim points on either side of the saddle, nearest in opposite directions."""
-    points = lattice.points()
-    near = (np.linalg.norm(points - saddle, axis=-1) <= 2.5 * radius_mm + 3 * lattice.pitch_mm) & (free_mm <= 0.0)
-    rim = points[near]
-    offset = rim - saddle
+def _rolled(depth: FloatArray, lattice: Lattice, seed: tuple[int, int], radius: float) -> tuple[FloatArray, FloatArray]:
+    """How far the middle of a disc can be rolled from a seed: the border of where it comes to lie, and every lattice point's distance."""
+    from scipy.ndimage import binary_dilation
+    from scipy.spatial import cKDTree
+
+    core = _component(depth > radius, seed)
+    border = _curve_points(np.where(binary_dilation(core), depth, 0.0), lattice, radius)
+    return border, np.where(core, 0.0, cKDTree(border).query(lattice.points())[0])
+
+
+def _contacts(rim: FloatArray, centre: FloatArray, ahead: FloatArray, reach_mm: float) -> FloatArray:
+    """The rim points nearest to a disc's centre to the left and to the right of the way ahead, shape (2, 2)."""
+    way, offset = ahead - centre, rim - centre
     distance = np.linalg.norm(offset, axis=1)
-    if not len(rim):
-        raise NoHole("the rim is open to the edge of the field of view")
-    first = int(distance.argmin())
-    facing = offset @ (offset[first] / max(float(distance[first]), 1e-9)) < -0.3 * distance
-    if not facing.any():
-        raise NoHole("the rim is open to the edge of the field of view")
-    second = int(np.where(facing, distance, np.inf).argmin())
-    return np.stack([rim[first], rim[second]])
+    left = way[0] * offset[:, 1] - way[1] * offset[:, 0]
+    ends = []
+    for side in (left > 0, left < 0):
+        found = side & (distance < 2.0 * reach_mm) & (offset @ way > 0)
+        if not found.any():
+            raise NoHole("the rim is open to the edge of the field of view")
+        ends.append(rim[int(np.where(found, distance, np.inf).argmin())])
+    return np.stack(ends)
 
 
-def _distance_to_segment(points: FloatArray, segment: FloatArray) -> FloatArray:
-    along = segment[1] - segment[0]
-    offset = points - segment[0]
-    weight = np.clip(offset @ along / max(float(along @ along), 1e-12), 0.0, 1.0)
-    return np.asarray(np.linalg.norm(offset - weight[..., None] * along, axis=-1))
-
-
-def _measured(
-    free_mm: FloatArray, free: BoolArray, depth: FloatArray, lattice: Lattice, seed: tuple[int, int], walls: tuple[FloatArray, ...]
-) -> Hole:
-    """Outline and area, to a fraction of the lattice, of the closed region around the seed."""
-    from scipy.ndimage import distance_transform_edt
-
-    core = _component(depth > MIN_PASSAGE_MM / 2, seed)
-    to_core = distance_transform_edt(~core, sampling=lattice.pitch_mm)
-    region = free & (to_core <= MIN_PASSAGE_MM / 2 + lattice.pitch_mm)
-    # Zero on the silhouette's border (from the field itself) and on the bridges; negative in all that is not this hole.
-    field = np.minimum(free_mm, 2.0)
-    for wall in walls:
-        field = np.where(region, np.minimum(field, _distance_to_segment(lattice.points(), wall)), field)
-    closed = np.where(region, np.maximum(field, 1e-6), np.where(free_mm > 0.0, -0.5 * lattice.pitch_mm, field))
-    loops = contour_loops(closed, lattice)
-    if not loops:
-        raise NoHole("no free space where the hole should be")
+def _measured(free_mm: FloatArray, depth: FloatArray, lattice: Lattice, seed: tuple[int, int], bridges: tuple[FloatArray, ...]) -> Hole:
+    """Outline and area, to a fraction of the lattice, of all that a disc of the least width covers on its way from the seed."""
+    _, to_core = _rolled(depth, lattice, seed, MIN_PASSAGE_MM / 2)
+    loops = contour_loops(np.minimum(free_mm, MIN_PASSAGE_MM / 2 + _GRACE_MM - to_core), lattice)
     areas = [signed_area_mm2(loop) for loop in loops]
     centre = lattice.at(seed)
-    outer = max(range(len(loops)), key=lambda i: abs(areas[i]) if _encloses(loops[i], centre) else 0.0)
+    about = [i for i in range(len(loops)) if _encloses(loops[i], centre)]
+    if not about:
+        raise NoHole("no free space where the hole should be")
+    outer = max(about, key=lambda i: abs(areas[i]))
     islands = [abs(areas[i]) for i in range(len(loops)) if i != outer and _encloses(loops[outer], loops[i][0])]
     outline = loops[outer] if areas[outer] > 0 else loops[outer][::-1]
-    return Hole(outline, abs(areas[outer]) - sum(islands), centre, float(depth[seed]) + 0.0, walls)
+    return Hole(outline, abs(areas[outer]) - sum(islands), centre, float(depth[seed]) + 0.0, bridges)
 
 
 def contour_loops(field: FloatArray, lattice: Lattice) -> list[FloatArray]:

@@ -1,8 +1,8 @@
 """FA, the foraminal area.
 
 Area (mm²) of the hole in the lateral silhouette of one half of a motion segment (upper vertebra, disc, lower vertebra), cut at
-the mid-sagittal
-plane and at the lateral border of the upper pedicle; an open rim is closed by the shortest bridge. Liu 2022.
+the mid-sagittal plane and at the lateral border of the upper pedicle. A gap in its rim (a facet joint, seen from the side) is closed in
+its mouth: where a disc a millimetre wider than the gap sticks. Liu 2022.
 """
 
 from kambin.measurement.lateral import Foramen
@@ -15,8 +15,8 @@ FORAMINAL_AREA = Quantity(
     name="foraminal area",
     unit="mm²",
     definition="Area of the hole in the lateral silhouette of one half of the motion segment, between the "
-    "mid-sagittal plane and the lateral border "
-    "of the upper pedicle; an open rim is closed by the shortest bridge.",
+    "mid-sagittal plane and the lateral border of the upper pedicle; a gap in its rim is closed in its mouth, where a disc a millimetre "
+    "wider than the gap sticks.",
     plausible=(20.0, 350.0),
     published=PUBLISHED.get("foraminal_area", {}),
 )

@@ -6,9 +6,9 @@ Liu 2022.
 """
 
 import numpy as np
-import numpy.typing as npt
 
 from kambin.geometry import FloatArray
+from kambin.geometry.hole import contour_loops
 from kambin.measurement.lateral import Foramen
 from kambin.measurement.published import PUBLISHED
 from kambin.measurement.result import Evidence, EvidenceCurve, EvidencePoint, NotMeasurable, Quantity
@@ -18,9 +18,8 @@ FORAMINAL_WIDTH = Quantity(
     symbol="FW",
     name="foraminal width",
     unit="mm",
-    definition="Shortest distance from the postero-inferior corner of the upper body to the opposite (posterior) rim "
-    "of the foramen in the lateral "
-    "silhouette.",
+    definition="Shortest distance in the lateral silhouette from the postero-inferior corner of the upper body, the point of its side "
+    "view furthest backwards and downwards alike, to the rim behind it, within 50° of straight back.",
     plausible=(1.5, 20.0),
     published=PUBLISHED.get("foraminal_width", {}),
 )
@@ -28,20 +27,16 @@ FORAMINAL_WIDTH = Quantity(
 _FACING_DEG = 50.0
 """The opposite rim is what lies behind the corner within this angle of straight back."""
 _CORNER_MM = 7.0
-_DETOUR_OF_RIM = 0.2
-"""And at least this fraction of the whole rim: the far side of a notch beside the corner is not the opposite rim."""
-_ROUNDING_MM = 1.0
-_DETOUR = 1.5
-"""A rim point lies opposite when the way to it along the rim is at least so many times the straight one (1 beside the corner,
-1.57 across a circle)."""
+_BESIDE_MM = 3.0
+"""How far beside the endplate's edge the corner is looked for."""
+_BACK_AND_DOWN = np.array([-1.0, -1.0])
 
 
 def body_corner(foramen: Foramen) -> FloatArray:
     """The postero-inferior corner of the upper body where it borders the foramen: plane coordinates, shape (2,).
 
-    The corner is where the rim, coming down the posterior wall, turns forward under the body: the rim point furthest along the
-    direction between
-    *posterior* and *caudal* among those that belong to the upper vertebra and lie by its lower endplate's posterior edge.
+    The rim point nearest to the place of the upper vertebra's side view, by its lower endplate's posterior edge, that lies furthest
+    along the direction midway between *posterior* and *caudal*. A corner that is rounded, by nature or by voxels, has such a place too.
 
     Raises
     ------
@@ -54,11 +49,14 @@ def body_corner(foramen: Foramen) -> FloatArray:
     own_half = plate[view.side.sign * plate[:, 0] > 0.4]
     plate = own_half if len(own_half) >= 10 else plate
     edge = np.array([plate[:, 1].min(), np.median(plate[plate[:, 1] <= plate[:, 1].min() + 2.0, 2])])
-    outline = foramen.hole.outline
+    outline = _dense(foramen.hole.outline)
     near = outline[np.linalg.norm(outline - edge, axis=1) <= _CORNER_MM]
     if not len(near):
         raise NotMeasurable(f"the foramen does not reach the postero-inferior corner of {view.segment.upper.level}")
-    return np.asarray(near[int(np.linalg.norm(near - edge, axis=1).argmin())])
+    body = np.concatenate([*contour_loops(-view.levels[0], view.lattice), np.empty((0, 2))])
+    body = body[np.abs(body - edge).max(axis=1) <= _BESIDE_MM]
+    corner = body[int((body @ _BACK_AND_DOWN).argmax())] if len(body) else edge
+    return np.asarray(near[int(np.linalg.norm(near - corner, axis=1).argmin())])
 
 
 def foraminal_width(foramen: Foramen) -> tuple[float, Evidence]:
@@ -69,35 +67,27 @@ def foraminal_width(foramen: Foramen) -> tuple[float, Evidence]:
     NotMeasurable
         When there is no corner on the rim, or no rim behind it.
     """
-    apex = body_corner(foramen)
-    outline = _dense(foramen.hole.outline)
-    best = (np.inf, apex, apex)
-    # Reconstruction rounds a corner: the nearest of the rim points beside its apex stands for it.
-    for corner in outline[np.linalg.norm(outline - apex, axis=1) <= _ROUNDING_MM]:
-        offset = outline - corner
-        distance = np.linalg.norm(offset, axis=1)
-        behind = (distance > 0.5) & (-offset[:, 0] >= np.cos(np.radians(_FACING_DEG)) * distance) & _across_the_hole(corner, outline)
-        if behind.any():
-            nearest = int(np.where(behind, distance, np.inf).argmin())
-            best = min(best, (float(distance[nearest]), corner, outline[nearest]), key=lambda found: found[0])
-    value, corner, opposite = best
-    if not np.isfinite(value):
+    corner = body_corner(foramen)
+    rim = _posterior_half(_dense(foramen.hole.outline), corner)
+    offset = rim - corner
+    distance = np.linalg.norm(offset, axis=1)
+    behind = (distance > 0.5) & (-offset[:, 0] >= np.cos(np.radians(_FACING_DEG)) * distance)
+    if not behind.any():
         raise NotMeasurable("no rim lies behind the postero-inferior corner of the upper body")
-    line = foramen.view.world(np.stack([corner, opposite]))
+    nearest = int(np.where(behind, distance, np.inf).argmin())
+    line = foramen.view.world(np.stack([corner, rim[nearest]]))
     evidence = foramen.evidence(EvidenceCurve("FW", line, role="measure"))
     points = (EvidencePoint("postero-inferior corner", line[0]), EvidencePoint("posterior rim", line[1]))
-    return value, Evidence(points, evidence.curves, evidence.planes, evidence.facts, evidence.view)
+    return float(distance[nearest]), Evidence(points, evidence.curves, evidence.planes, evidence.facts, evidence.view)
 
 
-def _across_the_hole(corner: FloatArray, rim: FloatArray) -> npt.NDArray[np.bool_]:
-    """Which rim points face the corner across the hole: the way to them along the rim, either way round, is much longer than straight."""
-    steps = np.linalg.norm(np.roll(rim, -1, axis=0) - rim, axis=1)
-    along = np.concatenate([[0.0], np.cumsum(steps)[:-1]])
-    start = along[int(np.linalg.norm(rim - corner, axis=1).argmin())]
-    one_way = np.abs(along - start)
-    way = np.minimum(one_way, steps.sum() - one_way)
-    straight = np.linalg.norm(rim - corner, axis=1)
-    return np.asarray(way >= np.maximum(_DETOUR * straight, _DETOUR_OF_RIM * steps.sum()))
+def _posterior_half(rim: FloatArray, corner: FloatArray) -> FloatArray:
+    """Of the two stretches of a rim between its highest and its lowest point, the one further from the corner: the far side of a notch
+    beside the corner is not the opposite rim."""
+    from_top = np.roll(rim, -int(rim[:, 1].argmax()), axis=0)
+    lowest = int(from_top[:, 1].argmin())
+    halves = from_top[: lowest + 1], np.concatenate([from_top[lowest:], from_top[:1]])
+    return max(halves, key=lambda half: float(np.linalg.norm(half - corner, axis=1).min()))
 
 
 def _dense(outline: FloatArray) -> FloatArray:

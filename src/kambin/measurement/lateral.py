@@ -21,9 +21,8 @@ from kambin.spine import MotionSegment
 
 PITCH_MM = 0.4
 SIGHT_STEP_MM = 0.7
-SIGHT_MEAN_MM = 3.0
-"""Along a line of sight levels are averaged over this length: without it the outermost ripple of a voxel surface would make
-every rim, and every hole
+SIGHT_SIGMA_MM = 1.0
+"""Along a line of sight levels are smoothed: without it the outermost ripple of a voxel surface would make every rim, and every hole
 narrower than it is."""
 MAX_BRIDGE_MM = 14.0
 """The gap of an open rim that may be bridged: more is no longer a foramen's rim."""
@@ -131,8 +130,6 @@ def look_from_the_side(segment: MotionSegment, side: Side) -> LateralView:
     NotMeasurable
         When there is no pedicle to cut at.
     """
-    from scipy.ndimage import uniform_filter1d
-
     cut = lateral_cut_mm(segment, side)
     back = posterior_edge_mm(segment)
     lattice = Lattice.window((back - 36.0, back + 8.0), (-24.0, 34.0), PITCH_MM)
@@ -140,12 +137,20 @@ def look_from_the_side(segment: MotionSegment, side: Side) -> LateralView:
     shapes = (segment.upper.solid, segment.disc, segment.lower.solid)
     origin = segment.frame.world([0.0, lattice.first_mm[0], lattice.second_mm[0]])
     steps = segment.frame.axes * np.array([side.sign * (sight[1] - sight[0]), PITCH_MM, PITCH_MM])[:, None]
-    window = max(round(SIGHT_MEAN_MM / abs(float(sight[1] - sight[0]))), 1)
+    sigma = SIGHT_SIGMA_MM / abs(float(sight[1] - sight[0]))
     levels = []
     for shape in shapes:
         sampled = shape.sample_box(origin, steps, (len(sight), *lattice.shape))
-        levels.append(uniform_filter1d(sampled, window, axis=0, mode="nearest").min(axis=0).astype(np.float64))
+        levels.append(_smoothed(sampled.astype(np.float64), sigma).min(axis=0))
     return LateralView(segment, side, cut, lattice, np.stack(levels))
+
+
+def _smoothed(levels: FloatArray, sigma: float) -> FloatArray:
+    """Levels smoothed along the first axis by a kernel without second moment: a rounded border stays where it is."""
+    from scipy.ndimage import gaussian_filter1d
+
+    once = gaussian_filter1d(levels, sigma, axis=0, mode="nearest")
+    return np.asarray(2.0 * once - gaussian_filter1d(once, sigma, axis=0, mode="nearest"))
 
 
 def seed_zone(segment: MotionSegment, lattice: Lattice) -> np.ndarray:

@@ -28,7 +28,7 @@ NARROWEST_SECTION = Quantity(
     name="narrowest foraminal section",
     unit="mm²",
     definition="Smallest cross-section of the free foraminal passage parallel to the mid-sagittal plane, between the medial and the "
-    "lateral border of the upper pedicle.",
+    "lateral border of the upper pedicle; its gaps are bridged as those of the foraminal area.",
     plausible=(20.0, 400.0),
     published=PUBLISHED.get("narrowest_foraminal_section", {}),
 )

@@ -9,7 +9,7 @@ import numpy as np
 from kambin.anatomy.structures import Side
 from kambin.geometry import FloatArray
 from kambin.phantom.truth.endplates import Segment, level_in
-from kambin.phantom.truth.hole import Hole, hole_about
+from kambin.phantom.truth.hole import Hole, contour, hole_about
 from kambin.phantom.truth.plane import Sheet, axis, extent
 from kambin.phantom.truth.value import FLOOR, SAFETY, Unknown
 from kambin.phantom.truth.view import View, view_of
@@ -18,6 +18,8 @@ _BEHIND_MM, _BEFORE_MM, _BELOW_MM, _ABOVE_MM = 36.0, 8.0, 24.0, 34.0
 """The window: from the disc space's posterior edge, and from its mid-plane."""
 _STATION_MM = 1.25
 _SECTION_STEP_MM = 0.25
+_FACING_DEG = 50.0
+"""The opposite rim is what lies behind the corner within this angle of straight back: the measures' convention."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,17 +70,19 @@ def foramen(half: Half, step: float) -> dict[str, float]:
 
 
 def _width(half: Half, outline: FloatArray) -> float:
-    """From the corner of the upper body to the rim behind it: the rim's posterior half, from its highest to its lowest point."""
+    """From the corner of the upper body to the rim behind it: of the rim's posterior half, from its highest to its lowest point, what lies
+    within 50° of straight back."""
     dense = _dense(outline)
     corner = dense[int(np.linalg.norm(dense - _corner(half), axis=1).argmin())]
     top, bottom = int(dense[:, 1].argmax()), int(dense[:, 1].argmin())
     one, other = _stretch(dense, top, bottom), _stretch(dense, bottom, top)
     # The posterior half is the one that does not hold the corner.
-    behind = min((one, other), key=lambda half_rim: -float(np.linalg.norm(half_rim - corner, axis=1).min()))
-    value = float(np.linalg.norm(behind - corner, axis=1).min())
-    if value < 0.5:
+    rim = min((one, other), key=lambda half_rim: -float(np.linalg.norm(half_rim - corner, axis=1).min()))
+    away = np.linalg.norm(rim - corner, axis=1)
+    behind = away[(corner - rim)[:, 0] >= np.cos(np.radians(_FACING_DEG)) * away]
+    if not len(behind) or behind.min() < 0.5:
         raise Unknown("no rim lies behind the postero-inferior corner of the upper body")
-    return value
+    return float(behind.min())
 
 
 def _corner(half: Half) -> FloatArray:
@@ -88,7 +92,7 @@ def _corner(half: Half) -> FloatArray:
     at = (axis(0.0, half.lateral_mm, 0.5), axis(back - 4.0, back + 6.0, 0.25), axis(-1.0, 15.0, 0.25))
     points = np.stack(np.meshgrid(half.view.sign * at[0], at[1], at[2], indexing="ij"), axis=-1)
     level = level_in(upper.body, half.segment.frame, points.reshape(-1, 3)).reshape(points.shape[:-1]).min(axis=0)
-    seen = np.stack(np.meshgrid(at[1], at[2], indexing="ij"), axis=-1)[level < 0]
+    seen = contour(Sheet(at[1], at[2], level), 0.0)
     if not len(seen):
         raise Unknown(f"the body of {upper.level} has no postero-inferior corner")
     return np.asarray(seen[int((seen @ np.array([-1.0, -1.0])).argmax())])

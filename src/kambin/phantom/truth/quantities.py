@@ -9,10 +9,11 @@ from kambin.phantom.truth.value import Quantity
 
 _TABLE = (
     ("foraminal_area", "FA", "foraminal area", "mm²", "Area of the hole in the lateral silhouette of one half of the segment, between the "
-     "mid-sagittal plane and the lateral border of the upper pedicle; an open rim is closed by the shortest bridge."),
+     "mid-sagittal plane and the lateral border of the upper pedicle; a gap in its rim is closed in its mouth, where a disc a millimetre "
+     "wider than the gap sticks."),
     ("foraminal_height", "FH", "foraminal height", "mm", "Extent of that hole along the segment's cranial axis."),
     ("foraminal_width", "FW", "foraminal width", "mm", "Shortest distance from the postero-inferior corner of the upper body, the point of "
-     "its side view furthest backwards and downwards alike, to the posterior half of the hole's rim."),
+     "its side view furthest backwards and downwards alike, to the rim behind it, within 50° of straight back."),
     ("narrowest_foraminal_section", "FA₃", "narrowest foraminal section", "mm²", "Smallest cross-section of the free foraminal passage "
      "parallel to the mid-sagittal plane, between the medial and the lateral border of the upper pedicle; bridged as the hole."),
     ("disc_height_anterior", "DHa", "anterior disc height", "mm", "Distance between the endplates along the segment's cranial axis in the "
