@@ -10,24 +10,31 @@ from __future__ import annotations
 
 import argparse
 import csv
+import json
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 
 import kambin
 from kambin.anatomy import Level
 from kambin.anatomy.schemes import builtin_scheme
+from kambin.io.model_file import load_model, save_model
 from kambin.phantom import build_patient, sample
-from kambin.phantom.truth import true_values
+from kambin.phantom.truth import truth_json
+from kambin.spine import SpineModel
 from kambin.volume import Grid, Segmentation
+
+T = TypeVar("T")
 
 COLUMNS = ("seed", "labels", "symbol", "level", "side", "unit", "truth", "bound", "measured", "reason")
 _BOX_MM = ((-105.0, -95.0, -150.0), (105.0, 75.0, 118.0))
 
 
-def study(seed: int, spacing_mm: float, parts: bool) -> list[dict[str, object]]:
-    """One patient's rows."""
+def model_of(seed: int, spacing_mm: float, parts: bool) -> SpineModel:
+    """One patient, drawn, labelled and rebuilt as a user's would be."""
     patient = build_patient(sample(seed))
     low, high = (np.asarray(corner) for corner in _BOX_MM)
     shape = tuple(int(n) for n in np.ceil((high - low) / spacing_mm))
@@ -36,27 +43,61 @@ def study(seed: int, spacing_mm: float, parts: bool) -> list[dict[str, object]]:
     numbers = {structure: number for number, structure in scheme.items() if structure is not None}
     labels = patient.labels(grid, numbers, parts=parts)
     present = set(np.unique(labels).tolist()) - {0}
-    segmentation = Segmentation(grid, labels, {n: s for n, s in scheme.items() if n in present and s is not None})
-    rows = kambin.measure(kambin.reconstruct(segmentation)).rows
-    measured = {(r.quantity.symbol, str(r.level), None if r.side is None else r.side.value): r for r in rows}
+    return kambin.reconstruct(Segmentation(grid, labels, {n: s for n, s in scheme.items() if n in present and s is not None}))
+
+
+def truth_of(seed: int) -> list[dict[str, Any]]:
+    """One patient's true values, as rows of its truth.json."""
+    rows: list[dict[str, Any]] = json.loads(truth_json(build_patient(sample(seed))))["rows"]
+    return rows
+
+
+def kept(path: Path | None, make: Callable[[], T], read: Callable[[Path], T], write: Callable[[T, Path], None]) -> T:
+    """A value from its file, or made now and written there; only made where there is no folder to keep it in."""
+    if path is not None and path.exists():
+        return read(path)
+    value = make()
+    if path is not None:
+        part = path.with_name("part-" + path.name)
+        write(value, part)
+        part.replace(path)
+    return value
+
+
+def study(seed: int, spacing_mm: float, parts: bool, keep: Path | None = None) -> list[dict[str, object]]:
+    """One patient's rows. Under `keep`, its true values and its model are kept, and taken from there the next time."""
+    labels = "parts" if parts else "whole"
+    model = kept(
+        None if keep is None else keep / f"{seed}-{labels}-{spacing_mm:g}.npz",
+        lambda: model_of(seed, spacing_mm, parts),
+        load_model,
+        save_model,
+    )
+    truth = kept(
+        None if keep is None else keep / f"{seed}-truth.json",
+        lambda: truth_of(seed),
+        lambda path: json.loads(path.read_text(encoding="utf-8")),
+        lambda rows, path: path.write_text(json.dumps(rows), encoding="utf-8") and None,
+    )
+    measured = {(r.quantity.symbol, str(r.level), None if r.side is None else r.side.value): r for r in kambin.measure(model).rows}
     result: list[dict[str, object]] = []
-    for true in true_values(patient):
-        side = None if true.side is None else true.side.value
-        row = measured.get((true.symbol, true.level, side))
+    for true in truth:
+        row = measured.get((true["symbol"], true["level"], true["side"]))
         if row is None:
             continue
+        known = true["value"] is not None
         result.append(
             {
                 "seed": seed,
-                "labels": "parts" if parts else "whole",
-                "symbol": true.symbol,
-                "level": true.level,
-                "side": side or "",
-                "unit": true.unit,
-                "truth": "" if true.value is None else f"{true.value:.5g}",
-                "bound": "" if true.value is None else f"{true.bound:.2g}",
+                "labels": labels,
+                "symbol": true["symbol"],
+                "level": true["level"],
+                "side": true["side"] or "",
+                "unit": true["unit"],
+                "truth": f"{true['value']:.5g}" if known else "",
+                "bound": f"{true['bound']:.2g}" if known else "",
                 "measured": "" if row.value is None else f"{row.value:.5g}",
-                "reason": row.reason or (true.reason or ""),
+                "reason": row.reason or (true["reason"] or ""),
             }
         )
     return result
@@ -100,12 +141,15 @@ def main() -> None:
     parser.add_argument("--first-seed", type=int, default=100)
     parser.add_argument("--spacing", type=float, default=0.8)
     parser.add_argument("--whole", action="store_true", help="label vertebrae whole, not by their parts")
+    parser.add_argument("--keep", type=Path, help="a folder for true values and models, so that measuring again is quick")
     given = parser.parse_args()
+    if given.keep is not None:
+        given.keep.mkdir(parents=True, exist_ok=True)
     for seed in range(given.first_seed, given.first_seed + given.patients):
         if seed in done(given.output):
             continue
         started = time.perf_counter()
-        rows = study(seed, given.spacing, not given.whole)
+        rows = study(seed, given.spacing, not given.whole, given.keep)
         fresh = not given.output.exists()
         with given.output.open("a", encoding="utf-8", newline="") as file:
             writer = csv.DictWriter(file, COLUMNS)
