@@ -21,7 +21,7 @@ from kambin.io.surfaces import read_surfaces
 from kambin.phantom import PatientParameters, paint_labels
 from kambin.phantom.column import build_column
 from kambin.phantom.field import Box, HalfSpace, RoundedBox, capsule
-from kambin.phantom.surfaces import SurfaceSet, Warp, Warped, draw_deformation, mesh_field, read_atlas, warp_of
+from kambin.phantom.surfaces import SurfaceSet, Warp, Warped, draw_deformation, gentle_deformation, mesh_field, read_atlas, warp_of
 from kambin.phantom.surfaces.landmarks import exits_mm
 from kambin.phantom.surfaces.lattice import apart, trilinear
 from kambin.phantom.surfaces.passages import way_through
@@ -274,8 +274,10 @@ AROUND = Box(np.array([-90.0, -90.0, -150.0]), np.array([90.0, 60.0, 120.0]))
 
 @pytest.mark.parametrize("seed", range(4))
 def test_deformations_can_be_undone_and_turn_nothing_inside_out(column, seed: int) -> None:
-    warp = warp_of(draw_deformation(seed, 1.5), column, AROUND)
+    deformation = gentle_deformation(seed, column, AROUND, 1.5)
+    warp = warp_of(deformation, column, AROUND)
     assert warp.steepness <= 0.7
+    assert deformation == draw_deformation(seed, deformation.strength)
     points = np.random.default_rng(seed).uniform(AROUND.low_mm - 60, AROUND.high_mm + 60, (4000, 3)).T
     assert np.abs(warp(warp.forward(points)) - points).max() < 1e-4
     step = 0.05
@@ -322,7 +324,7 @@ def test_vertebrae_lean_as_they_are_told(column) -> None:
 
 
 def test_bent_shapes_keep_their_promises(column) -> None:
-    warp = warp_of(draw_deformation(8, 1.5), column, AROUND)
+    warp = warp_of(gentle_deformation(8, column, AROUND, 1.5), column, AROUND)
     shape = Warped(capsule([-20.0, -10.0, -60.0], [25.0, 10.0, 70.0], 12.0), warp)
     points = np.random.default_rng(4).uniform(AROUND.low_mm, AROUND.high_mm, (40000, 3)).T
     inside = points[:, shape(points) < 0]
@@ -361,7 +363,7 @@ def atlas(data_dir: Path, tmp_path_factory: pytest.TempPathFactory):
 
 @pytest.fixture(scope="module")
 def patients(atlas):
-    return {seed: atlas.patient(atlas.drawn(seed), draw_deformation(seed)) for seed in (1, 2)} | {"still": atlas.patient()}
+    return {seed: atlas.patient(atlas.drawn(seed), atlas.deformation(seed)) for seed in (1, 2)} | {"still": atlas.patient()}
 
 
 def volume_mm3(shape) -> float:

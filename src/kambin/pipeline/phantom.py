@@ -97,9 +97,7 @@ class PhantomOrder:
 
     def deformation(self, index: int) -> Deformation | None:
         """How the surfaces' anatomy is deformed for this patient."""
-        from kambin.phantom.surfaces import draw_deformation
-
-        return None if self.surfaces is None or self.mean else draw_deformation(self.seed + index)
+        return None if self.atlas is None or self.mean else self.atlas.deformation(self.seed + index)
 
     def record(self, index: int, patient: Patient) -> str:
         """What a patient was made from, as JSON."""

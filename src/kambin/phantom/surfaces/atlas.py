@@ -38,7 +38,7 @@ from kambin.phantom.ribs import rib_pieces
 from kambin.phantom.sac import build_sac
 from kambin.phantom.sacrum import SacrumShape, build_sacrum
 from kambin.phantom.skin import SKIN_MM, SUPRASPINOUS_MM, skin_pieces
-from kambin.phantom.surfaces.deform import Deformation, warp_of
+from kambin.phantom.surfaces.deform import Deformation, gentle_deformation, warp_of
 from kambin.phantom.surfaces.landmarks import exits_mm, fitted_column
 from kambin.phantom.surfaces.lattice import LatticeField, apart, mesh_field
 from kambin.phantom.surfaces.passages import sacral_passages
@@ -141,7 +141,17 @@ class SurfaceAtlas:
         still = _build(self, self.parameters if parameters is None else parameters)
         if deformation is None:
             return still
-        return warped_patient(still, warp_of(deformation, self.column, Box.enclosing([piece.shape.box for piece in still.pieces])))
+        return warped_patient(still, warp_of(deformation, self.column, self.around))
+
+    def deformation(self, seed: int, strength: float = 1.0) -> Deformation:
+        """A random deformation of this anatomy, at most as strong as that (1 is the usual spread)."""
+        return gentle_deformation(seed, self.column, self.around, strength)
+
+    @property
+    def around(self) -> Box:
+        """What holds all that surfaces show, and T12."""
+        top = Box.around(self.column.vertebrae[Level.T12].frame.origin_mm, 60.0)
+        return Box.enclosing([top, *(shape.box for shape in self.shapes.values())])
 
 
 def read_atlas(surfaces: SurfaceSet) -> SurfaceAtlas:

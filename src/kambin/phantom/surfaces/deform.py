@@ -18,7 +18,7 @@ from kambin.phantom.surfaces.warp import Warp
 _POSES, _SHAPE = 81, 82
 _LATTICE_MM = 4.0
 _STEEPEST = 0.7
-"""No deformation changes by more than this share of the way; a stronger one is weakened until it does not."""
+"""Gentle deformations change by no more than this share of a way; a stronger one is drawn again, weaker, until it does not."""
 _WEAKER = 0.85
 _MOST = 2.5
 """Draws end at so many standard deviations."""
@@ -30,7 +30,7 @@ _SLIDE_MM = (0.35, 0.6, 0.7)
 """Of each vertebra over the next: right, forward, upwards."""
 _WAVES_MM = ((110.0, 4.0), (45.0, 1.1), (22.0, 0.35))
 """Distance of the knots of the local changes of shape, and the standard deviation of each coordinate's shift there."""
-_BLEND_MM, _BLEND_SHARE = 11.0, 0.12
+_BLEND_MM, _BLEND_SHARE = 11.0, 0.18
 """Half of the height over which one vertebra's pose turns into the next one's: at the column, and more with the distance from it."""
 
 
@@ -89,6 +89,24 @@ def draw_deformation(seed: int, strength: float = 1.0) -> Deformation:
     return Deformation(seed, strength, (wide, deep, high), angles[0], angles[1], angles[2], slides)
 
 
+def gentle_deformation(seed: int, column: Column, around: Box, strength: float = 1.0) -> Deformation:
+    """As `draw_deformation`, only weaker where it would change by more than 0.7 of a way; its strength says so.
+
+    Parameters
+    ----------
+    column, around
+        As for `warp_of`.
+    """
+    while True:
+        drawn = draw_deformation(seed, strength)
+        try:
+            if warp_of(drawn, column, around).steepness <= _STEEPEST:
+                return drawn
+        except ValueError:
+            pass
+        strength = round(_WEAKER * strength, 4)
+
+
 def warp_of(deformation: Deformation, column: Column, around: Box) -> Warp:
     """The deformation of an anatomy.
 
@@ -99,25 +117,17 @@ def warp_of(deformation: Deformation, column: Column, around: Box) -> Warp:
     around
         What is to be deformed; beyond it all moves along with its border.
 
-    Returns
-    -------
-    Warp
-        Invertible; weakened until it changes by at most 0.7 of the way.
+    Raises
+    ------
+    ValueError
+        When it is so strong that space would fold.
     """
     reach = around.grown(30.0)
     shape = np.ceil((reach.high_mm - reach.low_mm) / _LATTICE_MM).astype(int) + 1
     ticks = [low + _LATTICE_MM * np.arange(n) for low, n in zip(reach.low_mm, shape, strict=True)]
     nodes = np.stack(np.meshgrid(*ticks, indexing="ij")).reshape(3, -1)
     shift = _unposed(deformation, column, nodes) / np.array(deformation.scale)[:, None] - nodes
-    shift = shift.reshape(3, *shape) + _waves(deformation, ticks)
-    while True:
-        try:
-            warp = Warp(reach.low_mm, _LATTICE_MM, shift.astype(np.float32))
-        except ValueError:
-            warp = None
-        if warp is not None and warp.steepness <= _STEEPEST:
-            return warp
-        shift *= _WEAKER
+    return Warp(reach.low_mm, _LATTICE_MM, (shift.reshape(3, *shape) + _waves(deformation, ticks)).astype(np.float32))
 
 
 def _unposed(deformation: Deformation, column: Column, points: FloatArray) -> FloatArray:
