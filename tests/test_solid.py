@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
+from kambin.geometry.section import feret_without_ripple
 from kambin.reconstruction.isosurface import guarded, zero_surface
 from kambin.spine import Solid, SurfaceMesh
 from kambin.volume import Grid
@@ -99,3 +100,15 @@ def test_guarded_keeps_signs_and_clears_zero():
     result = guarded(field)
     np.testing.assert_allclose(result.ravel(), [-1e-3, 1e-3, 1e-3, -2, 3])
     np.testing.assert_array_equal(field, before)
+
+
+@pytest.mark.parametrize(("a", "b", "tolerance"), [(8.0, 8.0, 1e-3), (10.0, 7.0, 0.02), (12.0, 6.0, 0.1)])
+def test_an_outline_without_ripple_keeps_an_ellipses_diameter(a, b, tolerance):
+    turn = np.linspace(0.0, 2 * np.pi, 2000, endpoint=False)
+    ellipse = np.stack([a * np.cos(turn), b * np.sin(turn)], axis=1)
+    assert feret_without_ripple(ellipse)[0] == pytest.approx(2 * a, abs=tolerance)
+    bumpy = ellipse * (1 + 0.02 * np.cos(24 * turn))[:, None]
+    assert np.ptp(bumpy[:, 0]) > 2 * a + 0.2
+    assert feret_without_ripple(bumpy)[0] == pytest.approx(2 * a, abs=0.1)
+    low, high = feret_without_ripple(np.roll(bumpy, 711, axis=0) @ [[0.6, 0.8], [0.8, -0.6]])[1:]
+    assert np.linalg.norm(high - low) == pytest.approx(feret_without_ripple(bumpy)[0], abs=1e-7)

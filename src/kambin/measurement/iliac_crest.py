@@ -1,7 +1,7 @@
 """Height of the iliac crest over a disc's mid-plane.
 
-Signed distance (mm) of the crest's highest point (the hip bone's most cranial point along the lumbar column) from the disc
-mid-plane: positive when the crest
+Signed distance (mm) from the disc mid-plane to the top of the crest (as high along the lumbar column as the hip bone reaches, over the
+middle of its upper two millimetres): positive when the crest
 stands above the disc, where it blocks a straight way in from the side.
 """
 
@@ -10,20 +10,23 @@ from __future__ import annotations
 import numpy as np
 
 from kambin.anatomy.structures import Kind, Side
+from kambin.geometry import FloatArray, Frame
 from kambin.measurement.published import PUBLISHED
 from kambin.measurement.result import Evidence, EvidenceCurve, EvidencePlane, EvidencePoint, NotMeasurable, Quantity
-from kambin.spine import MotionSegment, SpineModel
+from kambin.spine import MotionSegment, Solid, SpineModel
 
 ILIAC_CREST_HEIGHT = Quantity(
     key="iliac_crest_height",
     symbol="ICH",
     name="iliac crest height over the disc",
     unit="mm",
-    definition="Signed distance from the disc mid-plane to the hip bone's most cranial point along the lumbar column; "
-    "positive above the disc.",
+    definition="Signed distance from the disc mid-plane to the top of the iliac crest: as high along the lumbar column as the hip "
+    "bone reaches, over the middle of its upper two millimetres; positive above the disc.",
     plausible=(-220.0, 90.0),
     published=PUBLISHED.get("iliac_crest_height", {}),
 )
+_CAP_MM = 2.0
+_PITCH_MM = 0.4
 
 
 def iliac_crest_height(model: SpineModel, segment: MotionSegment, side: Side) -> tuple[float, Evidence]:
@@ -37,8 +40,7 @@ def iliac_crest_height(model: SpineModel, segment: MotionSegment, side: Side) ->
     hip = model.solid(Kind.HIP, side=side)
     if hip is None:
         raise NotMeasurable(f"no {side} hip bone is labelled")
-    vertices = hip.mesh.vertices_mm
-    top = vertices[int((vertices @ model.patient_frame.cranial).argmax())]
+    top = _top(hip, model.patient_frame)
     voxel = model.grid.voxel(top)
     if (voxel < 0.5).any() or (voxel > np.asarray(model.grid.shape) - 1.5).any():
         raise NotMeasurable(f"the {side} iliac crest is cut by the border of the field of view")
@@ -51,3 +53,20 @@ def iliac_crest_height(model: SpineModel, segment: MotionSegment, side: Side) ->
         view="coronal",
     )
     return float(plane.signed_distance_mm(top)), evidence
+
+
+def _top(hip: Solid, frame: Frame) -> FloatArray:
+    """As high as the bone reaches, over the middle of its cap: the highest point alone could lie anywhere along a flat ridge."""
+    vertices = frame.local(hip.mesh.vertices_mm)
+    highest = float(vertices[:, 2].max())
+    cap = vertices[vertices[:, 2] >= highest - _CAP_MM]
+    low = np.append(cap[:, :2].min(axis=0) - _PITCH_MM, highest - _CAP_MM + _PITCH_MM / 2)
+    count = np.append(np.ceil((cap[:, :2].max(axis=0) + _PITCH_MM - low[:2]) / _PITCH_MM) + 1, _CAP_MM / _PITCH_MM).astype(int)
+    level = hip.sample_box(frame.world(low), _PITCH_MM * frame.axes, (int(count[0]), int(count[1]), int(count[2])))
+    share = np.clip(0.5 - level / _PITCH_MM, 0.0, 1.0)
+    at = [low[axis] + _PITCH_MM * np.average(np.arange(count[axis]), weights=share.sum(axis=_others(axis))) for axis in (0, 1)]
+    return frame.world([*at, highest])
+
+
+def _others(axis: int) -> tuple[int, int]:
+    return (1, 2) if axis == 0 else (0, 2)

@@ -18,9 +18,10 @@ from kambin.geometry import FloatArray
 from kambin.geometry.hole import Lattice, contour_loops
 from kambin.geometry.section import Section, convex_outline, signed_area_mm2
 from kambin.measurement.lateral import posterior_edge_mm
+from kambin.measurement.pedicle_size import PEDICLE_HEIGHT, pedicle_size
 from kambin.measurement.published import PUBLISHED
 from kambin.measurement.result import Evidence, EvidenceCurve, EvidencePoint, NotMeasurable, Quantity
-from kambin.spine import MotionSegment, Solid, SpineModel
+from kambin.spine import MotionSegment, Solid, SpineModel, Vertebra
 
 BoolArray = npt.NDArray[np.bool_]
 
@@ -56,6 +57,7 @@ _PITCH_MM, _SIGHT_STEP_MM = 0.4, 0.6
 _SIGHT_MM = (-28.0, 36.0)
 _SLIT_MM = 0.6
 _FAR_MM = 3.0
+_TRIM = 0.02
 """Levels count up to this distance."""
 
 
@@ -132,9 +134,10 @@ def _taken(
     arch = [solid for name, solid in upper.parts.items() if name.kind is not Kind.BODY]
     soft = (model.solid(Kind.NERVE_ROOT, lower.level, side), model.solid(Kind.DURAL_SAC))
     hiding = [lower.solid, *arch, *(solid for solid in soft if solid is not None)]
-    roof = float((neck.caudal_mm - view.origin_mm) @ view.second)
-    of_root = view.levels([root])
     safe = quantities is SAFE
+    lowest = _lower_edge(upper, side, segment) if safe else neck.caudal_mm
+    roof = float((lowest - view.origin_mm) @ view.second)
+    of_root = view.levels([root])
     hides = np.minimum(of_root, view.levels([*hiding, segment.disc] if safe else hiding))
     target = view.levels([body] if safe else [body, segment.disc])
     below = view.lattice.second_mm < roof
@@ -144,6 +147,13 @@ def _taken(
     name = quantities[0].name
     outline = _outline(clear, _zone(of_root.min(axis=-1) < 0, safe) & below, view.lattice, f"nothing of the {name} is seen: it is covered")
     return _read(quantities, view, outline)
+
+
+def _lower_edge(vertebra: Vertebra, side: Side, segment: MotionSegment) -> FloatArray:
+    """The lowest point of a pedicle's smallest section: the safe triangle ends at it, so a millimetre tells."""
+    outline = next(curve for curve in pedicle_size(vertebra, side)[PEDICLE_HEIGHT][1].curves if curve.closed).points_mm
+    height = outline @ segment.frame.cranial
+    return np.asarray(outline[int(np.argsort(height, kind="stable")[int(_TRIM * len(height))])])
 
 
 def _clear(target: FloatArray, hides: FloatArray) -> FloatArray:

@@ -1,7 +1,7 @@
 """DAA and DIVC, the largest diameters of aorta and vena cava.
 
-Largest (Feret) diameter (mm) of the vessel's section in the disc mid-plane. Where the vessel's section is in several pieces, of
-the largest one. Wang 2023.
+Largest (Feret) diameter (mm) of the vessel's section in the disc mid-plane, its outline without the ripple of voxels. Where the vessel's
+section is in several pieces, of the largest one. Wang 2023.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from kambin.anatomy.structures import Kind, Side, Structure
-from kambin.geometry.section import feret
+from kambin.geometry.section import feret_without_ripple
 from kambin.measurement.oblique_corridor import section_of
 from kambin.measurement.published import PUBLISHED
 from kambin.measurement.result import Evidence, EvidenceCurve, EvidencePlane, NotMeasurable, Quantity
@@ -57,7 +57,7 @@ def vessel_diameter(model: SpineModel, segment: MotionSegment, quantity: Quantit
                 f"the {words} has divided above the {segment.name} disc mid-plane: only its common iliac branches reach it"
             ) from None
         raise reason from None
-    value, low, high = feret(section.points)
+    value, low, high = feret_without_ripple(section.loops[0])
     frame = segment.frame
 
     def raised(points: np.ndarray) -> np.ndarray:

@@ -18,6 +18,8 @@ _HALF_WINDOW_MM = 20.0
 _LATTICE_MM, _HALF_LATTICE_MM = 1.0, 24.0
 _ALONG_MM, _TURNS_DEG, _RISES_DEG = (-2.0, 0.5, 3.0), (-15.0, 0.0, 15.0), (-10.0, 0.0, 10.0)
 """Where the descent begins: before the isthmus, and turned and tilted against a plane across the pedicle's axis."""
+_FARTHEST_MM = 10.0
+"""From the isthmus: L5's pedicle narrows almost to the body."""
 _MOST_TURNED_DEG = 30.0
 _FIRST_MOVES, _LATER_MOVES = (1.0, 6.0, 6.0), (0.25, 1.5, 1.5)
 _MOST_SECTIONS = 70
@@ -134,7 +136,7 @@ class _Search:
 
     def outline(self, cut: Cut, step: float, level: LevelOf) -> FloatArray | None:
         """The section's outline in its plane; None where it is not the pedicle's own."""
-        if abs(cut[0]) > 6.0 or abs(cut[1]) > 40.0 or abs(cut[2]) > 25.0:
+        if abs(cut[0]) > _FARTHEST_MM or abs(cut[1]) > 40.0 or abs(cut[2]) > 25.0:
             return None
         plane = self.plane(cut)
         window = (-_HALF_WINDOW_MM, _HALF_WINDOW_MM)

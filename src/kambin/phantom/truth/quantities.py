@@ -28,8 +28,9 @@ _TABLE = (
     ("segment_angle", "SA", "segment angle", "°", "Angle between the upper endplates of the two bones in the mean sagittal plane."),
     ("canal_area", "CA", "canal area in the disc mid-plane", "mm²", "Area of the dural sac in the disc mid-plane."),
     ("canal_ap_diameter", "CD", "canal antero-posterior diameter in the disc mid-plane", "mm", "Its longest chord along *anterior* there."),
-    ("iliac_crest_height", "ICH", "iliac crest height over the disc", "mm", "Signed distance from the disc mid-plane to the hip bone's "
-     "most cranial point along the column; positive above the disc."),
+    ("iliac_crest_height", "ICH", "iliac crest height over the disc", "mm", "Signed distance from the disc mid-plane to the top of the "
+     "iliac crest: as high along the column as the hip bone reaches, over the middle of its upper two millimetres; positive "
+     "above the disc."),
     ("oblique_corridor", "OC", "oblique corridor", "mm", "Shortest distance in the disc mid-plane from the left psoas to the aorta, or to "
      "the left common iliac artery where the aorta has divided."),
     ("aorta_diameter", "DAA", "aortic diameter", "mm", "Largest diameter of the aorta's section in the disc mid-plane."),

@@ -11,8 +11,13 @@ from kambin.phantom.truth.anatomy import Anatomy
 from kambin.phantom.truth.plane import Flat, axis, curves, feret, finely, gap, longest_chord, signed_area
 from kambin.phantom.truth.value import Unknown
 
+_FIRST_CUBE_MM = 8.0
 _LEAST_MM2 = 4.0
 """A smaller section counts as none: the measures' convention."""
+_LEAST_VESSEL_MM2 = 40.0
+"""A great vessel is never so thin: what is left of one beside its branches is none."""
+_CAP_MM = 2.0
+_RIDGE_MM = 40.0
 
 
 def section(shape: Field, frame: Frame, step: float) -> list[FloatArray]:
@@ -60,6 +65,8 @@ def _canal(anatomy: Anatomy) -> Field:
 
 def _in_plane(anatomy: Anatomy, frame: Frame, kind: Kind, side: Side | None, name: str, step: float) -> list[FloatArray]:
     loops = section(anatomy.shape(kind, side=side), frame, 0.5 * step)
+    if kind in (Kind.AORTA, Kind.VENA_CAVA):
+        loops = [loop for loop in loops if abs(signed_area(loop)) >= _LEAST_VESSEL_MM2]
     if not loops:
         raise Unknown(f"the {'' if side is None else f'{side} '}{kind.value.replace('_', ' ')} does not reach the {name} disc mid-plane")
     return loops
@@ -92,16 +99,43 @@ def psoas_to_cava(anatomy: Anatomy, frame: Frame, name: str, step: float) -> dic
 
 
 def crest_top(anatomy: Anatomy, side: Side, cranial: FloatArray, step: float) -> FloatArray:
-    """The most cranial point of a hip bone along the column, RAS: lattices that close in on it."""
+    """The top of the iliac crest along the column, RAS: as high as the hip bone reaches, over the middle of its upper two millimetres.
+
+    The highest point alone could lie anywhere along a flat ridge.
+    """
     shape = anatomy.shape(Kind.HIP, side=side)
-    low, high, pitch = shape.box.low_mm, shape.box.high_mm, 4.0
+    highest = _highest(shape, cranial, 0.1 * step)
+    if highest is None:
+        raise Unknown(f"the {side} hip bone is empty")
+    across = np.linalg.svd(cranial[None])[2][1:]
+    pitch = 0.4 * step
+    flat = axis(-_RIDGE_MM, _RIDGE_MM, pitch)
+    down = np.arange(0.5 * pitch, _CAP_MM, pitch)
+    u, v, w = (lattice.ravel() for lattice in np.meshgrid(flat, flat, down, indexing="ij"))
+    points = highest + np.stack([u, v], axis=1) @ across - w[:, None] * cranial
+    share = np.clip(0.5 - np.asarray(shape(np.ascontiguousarray(points.T))) / pitch, 0.0, 1.0)
+    middle = np.asarray((share @ points) / share.sum())
+    return np.asarray(middle + ((highest - middle) @ cranial) * cranial)
+
+
+def _highest(shape: Field, direction: FloatArray, precision: float) -> FloatArray | None:
+    """The point of a shape furthest along a direction: cubes that may hold it, halved until they are small.
+
+    A crest is thin and runs on far: a lattice that closes in on its own best point ends on another hill.
+    """
+    pitch = _FIRST_CUBE_MM
+    lattice = (axis(low, high, pitch) for low, high in zip(shape.box.low_mm, shape.box.high_mm, strict=True))
+    cubes = np.stack(np.meshgrid(*lattice, indexing="ij"), axis=-1).reshape(-1, 3)
     best: FloatArray | None = None
-    while pitch >= 0.1 * step:
-        points = np.stack(np.meshgrid(*(axis(a, b, pitch) for a, b in zip(low, high, strict=True)), indexing="ij"), axis=-1).reshape(-1, 3)
-        inside = points[np.asarray(shape(np.ascontiguousarray(points.T))) < 0]
-        if not len(inside):
-            raise Unknown(f"the {side} hip bone is empty")
-        best = inside[int((inside @ cranial).argmax())]
-        low, high, pitch = best - 2.5 * pitch, best + 2.5 * pitch, 0.5 * pitch
-    assert best is not None
+    while pitch >= precision and len(cubes):
+        level = np.asarray(shape(np.ascontiguousarray(cubes.T)))
+        inside = cubes[level < 0]
+        if len(inside) and (best is None or (inside @ direction).max() > best @ direction):
+            best = inside[int((inside @ direction).argmax())]
+        # A level is at most the slope times the distance to the shape; a cube reaches half its diagonal from its middle.
+        may = level < 0.5 * np.sqrt(3.0) * pitch * shape.slope
+        if best is not None:
+            may &= cubes @ direction + 0.5 * pitch * np.abs(direction).sum() > best @ direction
+        halves = 0.25 * pitch * np.stack(np.meshgrid(*((-1.0, 1.0),) * 3, indexing="ij"), axis=-1).reshape(-1, 3)
+        cubes, pitch = (cubes[may][:, None] + halves).reshape(-1, 3), 0.5 * pitch
     return best
