@@ -90,7 +90,7 @@ class Around:
     def clearance(self, channel: Channel, obstacle: Obstacle) -> Clearance:
         """How far a channel keeps from one structure, to a fifth of a millimetre."""
         lowest, where = lowest_along(self.fields[obstacle], channel.target_mm[None], channel.direction[None], channel.length_mm)
-        near = bool(lowest[0] < REACH_MM)
+        near = bool(lowest[0] < REACH_MM - 0.1)  # the last of it is read between a distance and nothing
         room = float(lowest[0]) - channel.radius_mm if near else None
         return Clearance(obstacle, room, float(where[0]), channel.at(float(where[0])))
 

@@ -73,10 +73,11 @@ def _leaves(trunk: Solid, model: SpineModel, channel: Channel) -> float:
     steps = np.arange(0.0, _FARTHEST_MM, _STEP_MM)
     points = channel.at(steps)
     level = trunk.sample(points).astype(np.float64)
-    outside = np.flatnonzero(level >= 0)
-    if not len(outside) or outside[0] == 0:
-        raise NotMeasurable("the target does not lie inside the skin" if len(outside) else "the trajectory does not leave the body")
-    first = int(outside[0])
+    # What else is labelled may be left out of the trunk: the skin is where it ends for good.
+    inside = np.flatnonzero(level < 0)
+    if not len(inside) or inside[-1] + 1 == len(steps):
+        raise NotMeasurable("the trajectory does not leave the body" if len(inside) else "the target does not lie inside the skin")
+    first = int(inside[-1]) + 1
     share = level[first - 1] / (level[first - 1] - level[first])
     depth = float(steps[first - 1] + share * _STEP_MM)
     # A trunk that fills the field of view ends at its border, which is no skin.
