@@ -14,6 +14,7 @@ from kambin.spine import Solid, SpineModel
 
 _STEP_MM = 1.0
 _FARTHEST_MM = 400.0
+_ABOUT = 5
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,26 +66,33 @@ def skin_entry(model: SpineModel, frame: Frame, channel: Channel) -> Entry:
     point = channel.at(depth)
     plane = frame.moved_to(point)
     midline, arc = _from_midline(trunk, plane, float(plane.local(frame.origin_mm)[0]))
-    return Entry(point, depth, midline, float(np.linalg.norm(point - midline)), arc)
+    chord = float(np.linalg.norm(point - midline))
+    return Entry(point, depth, midline, chord, max(arc, chord))  # the outline's corners are a few tenths of a millimetre apart
 
 
 def _leaves(trunk: Solid, model: SpineModel, channel: Channel) -> float:
-    """How far out the axis leaves the trunk."""
+    """How far out the axis leaves the trunk.
+
+    The trunk's own label leaves out whatever else is labelled, so the way is followed to where no label is left, and the skin is looked
+    for there.
+    """
     steps = np.arange(0.0, _FARTHEST_MM, _STEP_MM)
-    points = channel.at(steps)
-    level = trunk.sample(points).astype(np.float64)
-    # What else is labelled may be left out of the trunk: the skin is where it ends for good.
-    inside = np.flatnonzero(level < 0)
-    if not len(inside) or inside[-1] + 1 == len(steps):
-        raise NotMeasurable("the trajectory does not leave the body" if len(inside) else "the target does not lie inside the skin")
-    first = int(inside[-1]) + 1
-    share = level[first - 1] / (level[first - 1] - level[first])
-    depth = float(steps[first - 1] + share * _STEP_MM)
-    # A trunk that fills the field of view ends at its border, which is no skin.
-    voxel = model.grid.voxel(channel.at(depth))
-    if (voxel < 0.75).any() or (voxel > np.asarray(model.grid.shape) - 1.75).any():
-        raise NotMeasurable(f"the trajectory leaves the field of view {depth:.0f} mm out, before it meets the skin")
-    return depth
+    voxel = np.round(model.grid.voxel(channel.at(steps))).astype(int)
+    inside = np.all((voxel >= 0) & (voxel < np.asarray(model.grid.shape)), axis=1)
+    labelled = np.zeros(len(steps), dtype=bool)
+    labelled[inside] = model.labels[tuple(voxel[inside].T)] != 0
+    if not labelled.any():
+        raise NotMeasurable("the target does not lie inside the skin")
+    last = int(np.flatnonzero(labelled)[-1])
+    if last + 1 == len(steps) or not bool(inside[last + 1]):
+        raise NotMeasurable(f"the trajectory leaves the field of view {steps[last]:.0f} mm out, before it meets the skin")
+    near = steps[max(last - _ABOUT, 0) : last + _ABOUT]
+    level = trunk.sample(channel.at(near)).astype(np.float64)
+    leaves = np.flatnonzero((level[:-1] < 0) & (level[1:] >= 0))
+    if not len(leaves):
+        raise NotMeasurable(f"the labels end {steps[last]:.0f} mm out along the trajectory, and no skin is there")
+    first = int(leaves[-1])
+    return float(near[first] + _STEP_MM * level[first] / (level[first] - level[first + 1]))
 
 
 def _from_midline(trunk: Solid, plane: Frame, middle: float) -> tuple[FloatArray, float]:
