@@ -116,7 +116,7 @@ def table(path: Path) -> str:
     missed: dict[str, int] = {}
     with path.open(encoding="utf-8") as file:
         for row in csv.DictReader(file):
-            if row["level"].startswith(Level.T12.value) or not row["truth"]:
+            if row["level"].startswith(Level.T12.value) or not row["truth"] or row["symbol"].startswith("Δ"):
                 continue
             if row["measured"]:
                 groups.setdefault((row["symbol"], row["unit"]), []).append((float(row["truth"]), float(row["measured"])))
