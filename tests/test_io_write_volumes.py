@@ -108,7 +108,7 @@ def test_scan_keeps_values_and_place(tmp_path: Path) -> None:
     assert image.GetPixel(3, 4, 5) == pytest.approx(10 * -x + 3 * -y + z, abs=0.51)
 
 
-def _same(was: object, is_now: object, where: str) -> None:
+def assert_same(was: object, is_now: object, where: str) -> None:
     """Both are equal in every field, number for number; mappings in their order too. Walks whatever fields there are."""
     if isinstance(was, np.ndarray):
         assert isinstance(is_now, np.ndarray), where
@@ -117,15 +117,15 @@ def _same(was: object, is_now: object, where: str) -> None:
     elif is_dataclass(was):
         assert type(was) is type(is_now), where
         for each in fields(was):
-            _same(getattr(was, each.name), getattr(is_now, each.name), f"{where}.{each.name}")
+            assert_same(getattr(was, each.name), getattr(is_now, each.name), f"{where}.{each.name}")
     elif isinstance(was, Mapping):
         assert list(was) == list(is_now), where
         for key, value in was.items():
-            _same(value, is_now[key], f"{where}[{key}]")
+            assert_same(value, is_now[key], f"{where}[{key}]")
     elif isinstance(was, tuple | list):
         assert len(was) == len(is_now), where
         for index, (one, other) in enumerate(zip(was, is_now, strict=True)):
-            _same(one, other, f"{where}[{index}]")
+            assert_same(one, other, f"{where}[{index}]")
     else:
         assert was == is_now, where
 
@@ -133,7 +133,7 @@ def _same(was: object, is_now: object, where: str) -> None:
 def test_model_comes_back_bit_for_bit(tmp_path: Path) -> None:
     model = replace(small_model(), provenance={"file": "boxes.nii.gz", "nested": {"third": 1 / 3}})
     save_model(model, tmp_path / "model.npz")
-    _same(model, load_model(tmp_path / "model.npz"), "model")
+    assert_same(model, load_model(tmp_path / "model.npz"), "model")
 
 
 def test_a_field_that_is_not_saved_is_noticed() -> None:

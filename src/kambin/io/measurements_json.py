@@ -55,17 +55,24 @@ def write_measurements_json(
         When a position of some evidence is not finite; names the row.
     """
     document = {
-        "schema": SCHEMA,
-        "kambin_version": version,
-        "coordinate_system": "RAS",
-        "length_unit": "mm",
-        "disclaimer": DISCLAIMER,
-        "input": plain(measurements.provenance),
-        "doubts": [{"severity": doubt.severity.value, "text": doubt.text} for doubt in doubts],
+        **head(SCHEMA, version, measurements.provenance, doubts),
         "quantities": [_quantity(quantity) for quantity in _distinct(row.quantity for row in measurements.rows)],
         "rows": [_row(row) for row in measurements.rows],
     }
     Path(path).write_text(json_text(document), encoding="utf-8")
+
+
+def head(schema: str, version: str, provenance: Mapping[str, Any], doubts: Iterable[Doubt]) -> dict[str, Any]:
+    """What every results file begins with: its schema, the frame of its positions, what it was made from, and the doubts about that."""
+    return {
+        "schema": schema,
+        "kambin_version": version,
+        "coordinate_system": "RAS",
+        "length_unit": "mm",
+        "disclaimer": DISCLAIMER,
+        "input": plain(provenance),
+        "doubts": [{"severity": doubt.severity.value, "text": doubt.text} for doubt in doubts],
+    }
 
 
 def read_measurements(path: str | Path) -> Measurements:

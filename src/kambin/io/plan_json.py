@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from kambin.io.measurements_json import DISCLAIMER
+from kambin.io.measurements_json import head
 from kambin.io.plain import json_text, plain
 from kambin.planning.around import Clearance
 from kambin.planning.entry import Entry
@@ -36,13 +36,7 @@ def write_plan_json(plans: Plans, path: str | Path, *, doubts: Iterable[Doubt] =
         Kambin's version.
     """
     document = {
-        "schema": SCHEMA,
-        "kambin_version": version,
-        "coordinate_system": "RAS",
-        "length_unit": "mm",
-        "disclaimer": DISCLAIMER,
-        "input": plain(plans.provenance),
-        "doubts": [{"severity": doubt.severity.value, "text": doubt.text} for doubt in doubts],
+        **head(SCHEMA, version, plans.provenance, doubts),
         "plans": [_plan(plan) for plan in plans.plans],
         "not_planned": [
             {"level": level, "side": side.value, "approach": approach, "reason": reason}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -62,9 +62,6 @@ class Channel:
     def turned_by_deg(self, other: Channel) -> float:
         """The angle between the axes of two channels."""
         return float(np.degrees(np.arccos(np.clip(self.direction @ other.direction, -1.0, 1.0))))
-
-    def as_wide_as(self, radius_mm: float) -> Channel:
-        return replace(self, radius_mm=radius_mm)
 
 
 def direction_of(frame: Frame, side: Side, alpha_deg: npt.ArrayLike, cranial_deg: npt.ArrayLike) -> FloatArray:
