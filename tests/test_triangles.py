@@ -14,18 +14,9 @@ from kambin.phantom.compose import Union
 from kambin.phantom.field import Field, RoundedBox, capsule
 from kambin.phantom.truth.anatomy import Anatomy, Bone, Space
 from kambin.phantom.truth.endplates import Segment, segment_of
-from kambin.phantom.truth.triangles import (
-    STANDARD_DEG,
-    Eye,
-    Look,
-    Scene,
-    at_its_largest,
-    in_standard_view,
-    largest_circle,
-    largest_triangle,
-    polygon,
-    scene_of,
-)
+from kambin.phantom.truth.inscribed import largest_circle, largest_triangle
+from kambin.phantom.truth.scene import Eye, Scene, scene_of
+from kambin.phantom.truth.triangles import STANDARD_DEG, Look, at_its_largest, in_standard_view, polygon
 from kambin.phantom.truth.value import Unknown
 
 HERE = Frame(np.zeros(3), np.eye(3))

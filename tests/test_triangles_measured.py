@@ -11,8 +11,9 @@ from kambin.measurement.triangles import KAMBIN, SAFE, kambin_triangle, safe_tri
 from kambin.phantom.parameters import PatientParameters
 from kambin.phantom.patient import build_patient
 from kambin.phantom.truth.anatomy import anatomy_of
+from kambin.phantom.truth.scene import scene_of
 from kambin.phantom.truth.table import STEP_MM, Table
-from kambin.phantom.truth.triangles import in_standard_view, scene_of
+from kambin.phantom.truth.triangles import in_standard_view
 from kambin.reconstruction.reconstruct import reconstruct
 from kambin.spine import SpineModel
 from kambin.volume import Grid, Segmentation

@@ -11,7 +11,7 @@ import numpy as np
 
 from kambin.anatomy.structures import Kind, Level, Side
 from kambin.phantom.patient import Patient
-from kambin.phantom.truth import angles, corridor, foramen, heights, sections, triangles
+from kambin.phantom.truth import angles, corridor, foramen, heights, scene, sections, triangles
 from kambin.phantom.truth.anatomy import Anatomy, Space, anatomy_of
 from kambin.phantom.truth.endplates import Plate, Posed, Segment, pose, segment_of
 from kambin.phantom.truth.pedicle import Neck, pedicle_neck
@@ -219,13 +219,13 @@ class Table:
         return found
 
     def _triangle(self, space: Space, side: Side, symbol: str) -> list[TrueValue]:
-        def scene() -> triangles.Scene:
+        def seen() -> scene.Scene:
             segment, neck = self.segment(space, 0.5 * STEP_MM), self.neck(corridor.exiting_level(space), side, 0.5 * STEP_MM)
-            return self._once(("scene", space.name, side), lambda: triangles.scene_of(self.anatomy, segment, side, neck.outline_mm))
+            return self._once(("scene", space.name, side), lambda: scene.scene_of(self.anatomy, segment, side, neck.outline_mm))
 
         standard, largest = triangles.symbols_of(symbol)
-        found = self.row(standard, space.name, side, lambda h: triangles.in_standard_view(scene(), symbol, h))
-        return found + rows(QUANTITIES, largest, space.name, side, lambda: triangles.at_its_largest(scene(), symbol, STEP_MM))
+        found = self.row(standard, space.name, side, lambda h: triangles.in_standard_view(seen(), symbol, h))
+        return found + rows(QUANTITIES, largest, space.name, side, lambda: triangles.at_its_largest(seen(), symbol, STEP_MM))
 
     def _crest(self, space: Space, side: Side, step: float) -> Taken:
         cranial = angles.patient_frame(self.posed(step)).cranial

@@ -3,8 +3,6 @@
 A ray is clear where it meets the disc or the upper vertebra's body before any other bone, root or sac. How clear it is, is a number with
 a sign: the smallest level of all that it passes on its way, or, where it misses its target, by how much; the zero curve is the polygon's
 border. ``docs/triangles.md`` has the definition.
-Directions are (oblique, cranial) degrees in the segment's frame: 0, 0 looks straight forward from behind along the disc, oblique turns the
-eye to the patient's own side, cranial lifts it.
 """
 
 from __future__ import annotations
@@ -15,188 +13,29 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from kambin.anatomy.structures import Kind, Level, Side
-from kambin.geometry import FloatArray, Frame
-from kambin.phantom.compose import Cut, Offset
-from kambin.phantom.field import Field
-from kambin.phantom.truth.anatomy import Anatomy
-from kambin.phantom.truth.endplates import Segment, level_in
-from kambin.phantom.truth.plane import Sheet, axis, curves, holds, hull, signed_area
-from kambin.phantom.truth.quick import Quick
+from kambin.geometry import FloatArray
+from kambin.phantom.truth.inscribed import largest_circle, largest_triangle
+from kambin.phantom.truth.plane import Sheet, axis, curves, holds, signed_area
+from kambin.phantom.truth.scene import CAP_MM, DOUBT_MM, TARGETS, Angles, Eye, Rough, Scene
 from kambin.phantom.truth.value import FLOOR, SAFETY, Unknown
 
 BoolArray = npt.NDArray[np.bool_]
-Angles = tuple[float, float]
 
 STANDARD_DEG: Mapping[str, Angles] = {"KT": (45.0, 0.0), "ST": (20.0, 0.0)}
 RANGES_DEG: Mapping[str, tuple[Angles, Angles]] = {"KT": ((20.0, 60.0), (-20.0, 30.0)), "ST": ((15.0, 35.0), (-20.0, 20.0))}
 """Oblique and cranial angles among which the view is looked for that shows each triangle at its largest."""
 _PITCHES_DEG = (10.0, 5.0, 2.5)
 
-_NEAR_MM, _NEAR_LATTICE_MM = ((-6.0, 42.0), (-36.0, 28.0), (-24.0, 28.0)), 2.0
-_FAR_MM, _FAR_LATTICE_MM = ((10.0, 125.0), (-105.0, 25.0), (-50.0, 75.0)), 5.0
-"""Boxes (out, anterior of the disc space's posterior edge, cranial) in which bones near by and the hip bone are sampled roughly."""
 _WINDOW_MM = ((-20.0, 24.0), (-14.0, 16.0))
-_MIDDLE_MM = (14.0, 0.0, 3.0)
-"""The middle of the window, in the same coordinates as the boxes: about the middle of the triangles."""
 _SIGHT_MM, _SIGHT_STEP_MM = (-28.0, 36.0), 1.25
 _FAR_SIGHT_MM, _FAR_SIGHT_STEP_MM = (0.0, 140.0), 4.0
 _GUESS_MM = 1.5
-_DOUBT_MM = 0.9
-"""By how much a level interpolated from a rough lattice may be wrong."""
 _BAND_MM = 0.75
 _SLIT_MM = 0.6
-_CAP_MM = 3.0
-_ARCH_FROM_BODY_MM = 0.3
-"""The arch begins so far off the body."""
 _MARGIN_MM = 2.0
 
 
-@dataclass(frozen=True, eq=False)
-class Rough:
-    """Levels of one shape on a lattice.
-
-    Parameters
-    ----------
-    low_mm, step_mm
-        Its first point, shape (3,), and its step.
-    level
-        Shape (n, m, k).
-    """
-
-    low_mm: FloatArray
-    step_mm: float
-    level: FloatArray
-
-    def at(self, points: FloatArray) -> FloatArray:
-        """Interpolated levels at points of shape (..., 3); large outside the lattice."""
-        from scipy.ndimage import map_coordinates
-
-        place = np.moveaxis((points - self.low_mm) / self.step_mm, -1, 0)
-        return np.asarray(map_coordinates(self.level, place, order=1, mode="constant", cval=_CAP_MM))
-
-    def along(self, origin: FloatArray, steps: FloatArray, shape: tuple[int, ...]) -> FloatArray:
-        """The same on a lattice of given origin and steps (rows of shape (3, 3)): much sooner."""
-        from scipy.ndimage import affine_transform
-
-        offset = (origin - self.low_mm) / self.step_mm
-        return np.asarray(
-            affine_transform(self.level, steps.T / self.step_mm, offset, output_shape=shape, order=1, mode="constant", cval=_CAP_MM)
-        )
-
-    def joined(self, others: list[Rough]) -> Rough:
-        """Several shapes on one lattice as one."""
-        return Rough(self.low_mm, self.step_mm, np.min([self.level, *(other.level for other in others)], axis=0))
-
-
-@dataclass(frozen=True, eq=False)
-class Scene:
-    """All that can be seen about one foramen. Points are (out, anterior, cranial) in the segment's frame, *out* towards the side.
-
-    Parameters
-    ----------
-    frame, sign
-        The segment's frame; -1 on the left.
-    middle_mm
-        Of the window, shape (3,).
-    roof_mm
-        The lowest point of the upper pedicle's neck.
-    shapes, rough
-        By name: "disc", "body", "root", and the rest, which hides.
-    joined
-        For each triangle what is looked at, and what hides it but for the root and the hip bone, as one shape each.
-    """
-
-    frame: Frame
-    sign: int
-    middle_mm: FloatArray
-    roof_mm: FloatArray
-    shapes: Mapping[str, Field]
-    rough: Mapping[str, Rough]
-    joined: Mapping[str, tuple[Rough, Rough]]
-
-    def level(self, name: str, points: FloatArray) -> FloatArray:
-        """Exact levels at points of shape (n, 3)."""
-        return level_in(self.shapes[name], self.frame, points * [self.sign, 1.0, 1.0])
-
-
-def scene_of(anatomy: Anatomy, segment: Segment, side: Side, neck_mm: FloatArray) -> Scene:
-    """Sample roughly what can be seen about one foramen.
-
-    Parameters
-    ----------
-    neck_mm
-        The outline of the upper pedicle's neck, RAS, shape (n, 3).
-
-    Raises
-    ------
-    Unknown
-        When the exiting root is missing.
-    """
-    upper, disc, lower = segment.space.whole()
-    shapes: dict[str, Field] = {
-        "root": anatomy.shape(Kind.NERVE_ROOT, upper.level, side),
-        "disc": disc,
-        "body": upper.body,
-        "arch": Cut(upper.shape, (Offset(upper.body, _ARCH_FROM_BODY_MM),)),
-        "lower": lower.shape,
-    }
-    others = {"next root": (Kind.NERVE_ROOT, lower.level, side), "sac": (Kind.DURAL_SAC, None, None), "hip": (Kind.HIP, None, side)}
-    if lower.level is not Level.S1:
-        others["sacrum"] = (Kind.SACRUM, None, None)
-    for name, key in others.items():
-        try:
-            shapes[name] = anatomy.shape(*key)
-        except Unknown:
-            continue
-    behind = np.array([0.0, segment.back_mm, 0.0])
-    rough = {}
-    for name, shape in shapes.items():
-        shapes[name] = shape if name in ("arch", "lower") else Quick(shape)
-        box, step = (_FAR_MM, _FAR_LATTICE_MM) if name == "hip" else (_NEAR_MM, _NEAR_LATTICE_MM)
-        rough[name] = _roughly(shapes[name], segment.frame, side.sign, np.array(box) + behind[:, None], step)
-    rough = {name: levels for name, levels in rough.items() if levels.level.min() < _DOUBT_MM}
-    neck = segment.frame.local(neck_mm) * [side.sign, 1.0, 1.0]
-    roof = neck[int(neck[:, 2].argmin())]
-    own = {name: shapes[name] for name in rough}
-    return Scene(segment.frame, side.sign, behind + _MIDDLE_MM, roof, own, rough, {s: _joined(rough, s) for s in _TARGETS})
-
-
-def _joined(rough: Mapping[str, Rough], symbol: str) -> tuple[Rough, Rough]:
-    targets = [rough[name] for name in _TARGETS[symbol]]
-    hiding = [levels for name, levels in rough.items() if name not in (*_TARGETS[symbol], "root", "hip")]
-    return targets[0].joined(targets[1:]), hiding[0].joined(hiding[1:])
-
-
-def _roughly(shape: Field, frame: Frame, sign: int, box: FloatArray, step: float) -> Rough:
-    axes = [axis(low, high, step) for low, high in box]
-    points = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1)
-    level = level_in(shape, frame, points.reshape(-1, 3) * [sign, 1.0, 1.0]).reshape(points.shape[:-1])
-    return Rough(box[:, 0], step, np.minimum(level, _CAP_MM))
-
-
-@dataclass(frozen=True, eq=False)
-class Eye:
-    """A direction to look along: towards the eye, and the picture's two axes, unit vectors of (out, anterior, cranial)."""
-
-    sight: FloatArray
-    first: FloatArray
-    second: FloatArray
-
-    @classmethod
-    def at(cls, angles_deg: Angles) -> Eye:
-        oblique, cranial = np.radians(angles_deg)
-        s, c, u, w = np.sin(oblique), np.cos(oblique), np.sin(cranial), np.cos(cranial)
-        return cls(np.array([s * w, -c * w, u]), np.array([c, s, 0.0]), np.array([-s * u, c * u, w]))
-
-    def points(self, middle: FloatArray, plane: FloatArray, along: FloatArray) -> FloatArray:
-        """Points of shape (n, k, 3): plane coordinates (n, 2), places along the sight (k,) or (n, k)."""
-        base = middle + plane[:, :1] * self.first + plane[:, 1:] * self.second
-        return np.asarray(base[:, None] + np.atleast_2d(along)[..., None] * self.sight)
-
-
 _NAMES = {"KT": "Kambin", "ST": "safe"}
-_TARGETS = {"KT": ("disc", "body"), "ST": ("body",)}
 
 
 @dataclass(frozen=True, eq=False)
@@ -223,7 +62,7 @@ class Look:
 
     @property
     def targets(self) -> tuple[str, ...]:
-        return _TARGETS[self.symbol]
+        return TARGETS[self.symbol]
 
     @property
     def hiding(self) -> tuple[str, ...]:
@@ -249,7 +88,7 @@ class Look:
         level = np.minimum(root, self._sampled(hiding, first, second, _SIGHT_MM, _SIGHT_STEP_MM))
         index = _first_met(target_level)
         before = np.arange(level.shape[-1]) >= index[..., None]
-        clear = np.where(before, level, _CAP_MM).min(axis=-1)
+        clear = np.where(before, level, CAP_MM).min(axis=-1)
         if "hip" in self.hiding:
             clear = np.minimum(clear, self._sampled(scene.rough["hip"], first, second, _FAR_SIGHT_MM, _FAR_SIGHT_STEP_MM).min(axis=-1))
         clear = self._under_roof(np.minimum(clear, -target_level.min(axis=-1)), second)
@@ -320,8 +159,8 @@ class Look:
         own = np.where(along >= start[:, None] - step, profile, np.inf)
         edge = np.full_like(own[:, :1], np.inf)
         padded = np.concatenate([edge, own, edge], axis=1)
-        allowed = np.minimum(own.min(axis=1), _DOUBT_MM)[:, None] + _DOUBT_MM
-        line, station = np.nonzero((own <= padded[:, :-2]) & (own <= padded[:, 2:]) & (own < np.minimum(allowed, _CAP_MM)))
+        allowed = np.minimum(own.min(axis=1), DOUBT_MM)[:, None] + DOUBT_MM
+        line, station = np.nonzero((own <= padded[:, :-2]) & (own <= padded[:, 2:]) & (own < np.minimum(allowed, CAP_MM)))
         result, place = own.min(axis=1), along[own.argmin(axis=1)]
         if not len(line):
             return result, place
@@ -412,48 +251,6 @@ def _about_border(sheet: Sheet, points: FloatArray) -> BoolArray:
     own = np.isin(pieces, np.setdiff1d(pieces[index[:, 0], index[:, 1]], [0]))
     inwards, outwards = distance_transform_edt(own, sampling=step), distance_transform_edt(~own, sampling=step)
     return np.asarray(np.where(own, inwards, outwards) < _BAND_MM)
-
-
-def largest_triangle(outline: FloatArray) -> FloatArray:
-    """The triangle of largest area with its corners on an outline, shape (3, 2)."""
-    corners = hull(outline)
-    best, found = -1.0, corners[:3]
-    for i in range(len(corners) - 2):
-        a, rest = corners[i], corners[i + 1 :]
-        offset = rest - a
-        twice = np.abs(offset[:, None, 0] * offset[None, :, 1] - offset[:, None, 1] * offset[None, :, 0])
-        at = np.unravel_index(int(twice.argmax()), twice.shape)
-        if twice[at] > best:
-            best, found = float(twice[at]), np.stack([a, rest[at[0]], rest[at[1]]])
-    return found
-
-
-def largest_circle(outline: FloatArray) -> tuple[FloatArray, float]:
-    """Centre and radius of the largest circle within an outline: lattices that close in on it."""
-    low, high = outline.min(axis=0), outline.max(axis=0)
-    best, radius, half = 0.5 * (low + high), 0.0, 0.5 * (high - low)
-    share = np.linspace(-1.0, 1.0, 11)
-    lattice = np.stack(np.meshgrid(share, share, indexing="ij"), axis=-1).reshape(-1, 2)
-    for _ in range(7):
-        points = best + half * lattice
-        depth = _depth(outline, points)
-        if depth.max() > radius:
-            best, radius = points[int(depth.argmax())], float(depth.max())
-        half = 0.35 * half
-    return best, radius
-
-
-def _depth(outline: FloatArray, points: FloatArray) -> FloatArray:
-    """Distance of points to the outline they lie in; 0 outside it."""
-    start, along = outline, np.roll(outline, -1, axis=0) - outline
-    offset = points[:, None] - start
-    share = np.clip((offset * along).sum(axis=-1) / np.maximum(np.square(along).sum(axis=1), 1e-18), 0.0, 1.0)
-    away = np.sqrt(np.square(offset - share[..., None] * along).sum(axis=-1)).min(axis=1)
-    y, end = start[:, 1], np.roll(start, -1, axis=0)
-    crosses = (y > points[:, None, 1]) != (end[:, 1] > points[:, None, 1])
-    rise = np.where(along[:, 1] == 0.0, 1.0, along[:, 1])
-    beyond = start[:, 0] + (points[:, None, 1] - y) / rise * along[:, 0] > points[:, None, 0]
-    return np.where((crosses & beyond).sum(axis=1) % 2 == 1, away, 0.0)
 
 
 def symbols_of(symbol: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
