@@ -36,6 +36,11 @@ class Box:
     high_mm: FloatArray
 
     @classmethod
+    def everywhere(cls) -> Box:
+        """All of a body and far beyond: the box of what has no end."""
+        return cls(np.full(3, -1e4), np.full(3, 1e4))
+
+    @classmethod
     def around(cls, points_mm: npt.ArrayLike, margin_mm: float = 0.0) -> Box:
         """The smallest box around points of shape (n, 3), widened by a margin."""
         points = np.atleast_2d(np.asarray(points_mm, dtype=np.float64))
@@ -223,7 +228,7 @@ class HalfSpace:
 
     @property
     def box(self) -> Box:
-        return Box(np.full(3, -1e4), np.full(3, 1e4))
+        return Box.everywhere()
 
     def __call__(self, points: Points) -> Values:
         offset = float(np.dot(self.point_mm, self.normal))

@@ -56,7 +56,7 @@ class Shelf:
 
     @property
     def box(self) -> Box:
-        return Box(np.full(3, -1e4), np.full(3, 1e4))
+        return Box.everywhere()
 
     def __call__(self, points: Points) -> Values:
         x, _y, z = into(self.frame, points)

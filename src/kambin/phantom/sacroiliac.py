@@ -43,7 +43,7 @@ class Sheet:
 
     @property
     def box(self) -> Box:
-        return Box(np.full(3, -1e4), np.full(3, 1e4))
+        return Box.everywhere()
 
     def __call__(self, points: Points) -> Values:
         kind = points.dtype.type

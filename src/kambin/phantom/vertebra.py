@@ -364,7 +364,7 @@ class JointSide:
 
     @property
     def box(self) -> Box:
-        return Box(np.full(3, -1e4), np.full(3, 1e4))
+        return Box.everywhere()
 
     def __call__(self, points: Points) -> Values:
         local = into(self.joint.frame, points)
