@@ -19,10 +19,12 @@ from kambin.planning.around import Around
 from kambin.planning.channel import Channel
 from kambin.planning.entry import skin_entry
 from kambin.planning.field import REACH_MM
+from kambin.planning.fields import Fields
 from kambin.planning.placement import GROUPS
-from kambin.planning.plan import TRANSFORAMINAL, Plan, Plans
 from kambin.planning.reaming import about_reamed_mm3, level_of, reamed_mm3
-from kambin.planning.transforaminal import TransforaminalPlan, plan_transforaminal
+from kambin.planning.result import Plan, Plans
+from kambin.planning.transforaminal import TRANSFORAMINAL, plan_transforaminal
+from kambin.planning.wishes import Wishes
 from kambin.spine import SpineModel, SurfaceMesh
 from kambin.volume import Grid, Segmentation
 
@@ -40,10 +42,16 @@ def model() -> SpineModel:
 
 
 @pytest.fixture(scope="module")
-def plans(model: SpineModel) -> dict[Side, TransforaminalPlan]:
+def arounds(model: SpineModel) -> dict[Side, Around]:
     segment = model.segment("L5/S1")
     assert segment is not None
-    return {side: plan_transforaminal(model, Around.of(model, segment, side)) for side in Side}
+    fields = Fields(model)
+    return {side: Around.of(model, segment, side, fields=fields) for side in Side}
+
+
+@pytest.fixture(scope="module")
+def plans(model: SpineModel, arounds: dict[Side, Around]) -> dict[Side, Plan]:
+    return {side: plan_transforaminal(model, around, Wishes()) for side, around in arounds.items()}
 
 
 def test_the_sacrum_has_its_articular_processes(model: SpineModel) -> None:
@@ -55,10 +63,10 @@ def test_the_sacrum_has_its_articular_processes(model: SpineModel) -> None:
 
 
 @pytest.mark.parametrize("side", Side)
-def test_clearances_are_those_of_the_meshes(plans: dict[Side, TransforaminalPlan], side: Side) -> None:
+def test_clearances_are_those_of_the_meshes(plans: dict[Side, Plan], side: Side) -> None:
     plan = plans[side]
     compared = 0
-    for way in (plan.published, *plan.ways):
+    for way in plan.every_way():
         channel = way.channel
         axis = SurfaceMesh(np.stack([channel.target_mm, channel.outer_end_mm, channel.outer_end_mm]), np.array([[0, 1, 2]]))
         for clearance in way.clearances:
@@ -72,31 +80,31 @@ def test_clearances_are_those_of_the_meshes(plans: dict[Side, TransforaminalPlan
     assert compared > 10
 
 
-def test_the_published_placement_touches_the_ilium_in_the_mid_plane(plans: dict[Side, TransforaminalPlan]) -> None:
+def test_the_published_placement_touches_the_ilium_in_the_mid_plane(plans: dict[Side, Plan]) -> None:
     for side, plan in plans.items():
-        frame = plan.around.frame
-        placement = plan.verdict.placement
-        assert placement.contact_mm is not None
+        frame = plan.frame
+        assert plan.published is not None
+        contact = next(point.position_mm for point in plan.evidence.points if point.name == "c")
         assert frame.local(plan.target_mm)[2] == pytest.approx(0.0, abs=1e-6)
-        assert placement.channel.cranial_deg(frame) == pytest.approx(0.0, abs=1e-6)
+        assert plan.published.channel.cranial_deg(frame) == pytest.approx(0.0, abs=1e-6)
         room = next(each.room_mm for each in plan.published.clearances if each.obstacle.group == "ilium")
         assert room == pytest.approx(0.0, abs=0.1)
-        assert side.sign * frame.local(placement.contact_mm)[0] > 30
+        assert side.sign * frame.local(contact)[0] > 30
         touched = {each.obstacle.name for each in plan.published.clearances if each.touches and each.obstacle.group in GROUPS}
-        assert plan.verdict.group == ("B" if touched else "A")
+        assert plan.verdict.word == ("B" if touched else "A")
         assert {each.obstacle.name for each in plan.verdict.touched} == touched
 
 
-def test_both_sides_of_an_even_patient_are_planned_alike(plans: dict[Side, TransforaminalPlan]) -> None:
+def test_both_sides_of_an_even_patient_are_planned_alike(plans: dict[Side, Plan]) -> None:
     left, right = (plans[side] for side in (Side.LEFT, Side.RIGHT))
-    assert left.verdict.placement.alpha_deg == pytest.approx(right.verdict.placement.alpha_deg, abs=0.5)
+    assert left.figures["published_alpha_deg"] == pytest.approx(right.figures["published_alpha_deg"], abs=0.5)
     assert left.ways[0].slack_mm == pytest.approx(right.ways[0].slack_mm, abs=0.2)
-    rooms = [{each.obstacle.name: each.room_mm for each in plan.published.clearances} for plan in (left, right)]
+    rooms = [{each.obstacle.name: each.room_mm for each in plan.every_way()[0].clearances} for plan in (left, right)]
     for name in ("exiting L5 root", "L5 inferior articular process", "dural sac"):
         assert rooms[0][name] == pytest.approx(rooms[1][name], abs=0.2)
 
 
-def test_alternatives_differ_and_none_is_roomier_than_need_be(plans: dict[Side, TransforaminalPlan]) -> None:
+def test_alternatives_differ_and_none_is_roomier_than_need_be(plans: dict[Side, Plan]) -> None:
     for plan in plans.values():
         assert plan.ways
         for index, way in enumerate(plan.ways):
@@ -105,10 +113,12 @@ def test_alternatives_differ_and_none_is_roomier_than_need_be(plans: dict[Side, 
                 assert way.channel.turned_by_deg(other.channel) >= 5.0 or apart >= 5.0
 
 
-def test_bone_to_ream_is_what_is_counted(plans: dict[Side, TransforaminalPlan]) -> None:
+def test_bone_to_ream_is_what_is_counted(plans: dict[Side, Plan], arounds: dict[Side, Around]) -> None:
     plan = plans[Side.RIGHT]
-    assert plan.around.reamable is not None
-    bone, field = plan.around.reamable
+    reamable = arounds[Side.RIGHT].reamable
+    assert reamable is not None
+    assert plan.published is not None
+    bone, field = reamable
     middle = bone.mesh.vertices_mm.mean(axis=0)
     channel = Channel(middle - 30.0 * plan.published.channel.direction, plan.published.channel.direction, 4.0, 80.0)
     low, high = bone.bounds_mm
@@ -116,14 +126,15 @@ def test_bone_to_ream_is_what_is_counted(plans: dict[Side, TransforaminalPlan]) 
     inside = (bone.sample(points) < 0) & (level_of(channel, points) < 0)
     counted = float(inside.mean() * np.prod(high - low))
     assert counted > 150
-    assert reamed_mm3(channel, bone, plan.around.frame) == pytest.approx(counted, rel=0.03)
+    assert reamed_mm3(channel, bone, plan.frame) == pytest.approx(counted, rel=0.03)
     about = about_reamed_mm3(field, channel.target_mm[None], channel.direction[None], 4.0, 80.0)[0]
     assert about == pytest.approx(counted, rel=0.3)
 
 
-def test_the_entry_lies_on_the_skin_or_its_absence_is_explained(model: SpineModel, plans: dict[Side, TransforaminalPlan]) -> None:
+def test_the_entry_lies_on_the_skin_or_its_absence_is_explained(model: SpineModel, plans: dict[Side, Plan]) -> None:
     plan = plans[Side.LEFT]
-    segment = plan.around.segment
+    segment = model.segment("L5/S1")
+    assert segment is not None
     backwards = Channel(plan.target_mm, -segment.frame.anterior)
     entry = skin_entry(model, segment.frame, backwards)
     trunk = model.solid(Kind.TRUNK)
@@ -137,18 +148,18 @@ def test_the_entry_lies_on_the_skin_or_its_absence_is_explained(model: SpineMode
         skin_entry(model, segment.frame, Channel(plan.target_mm, segment.frame.cranial))
 
 
-def test_plans_are_written_with_all_their_numbers(plans: dict[Side, TransforaminalPlan], tmp_path: Path) -> None:
-    made = tuple(Plan("L5/S1", side, TRANSFORAMINAL, found, ("look",)) for side, found in plans.items())
+def test_plans_are_written_with_all_their_numbers(plans: dict[Side, Plan], tmp_path: Path) -> None:
+    made = tuple(plans.values())
     path = tmp_path / "plan.json"
     write_plan_json(Plans(made, {("L4/L5", Side.LEFT, TRANSFORAMINAL): "no pedicle"}, {"labels": "x"}), path, version="1")
     document = json.loads(path.read_text(encoding="utf-8"))
     assert document["coordinate_system"] == "RAS"
     assert document["not_planned"] == [{"level": "L4/L5", "side": "left", "approach": "tf-peld", "reason": "no pedicle"}]
     for entry, (side, found) in zip(document["plans"], plans.items(), strict=True):
-        assert (entry["side"], entry["group"], entry["firm"]) == (side.value, found.verdict.group, found.verdict.is_firm)
-        for way, written in zip((found.published, *found.ways), (entry["published"], *entry["ways"]), strict=True):
+        assert (entry["side"], entry["group"], entry["firm"]) == (side.value, found.verdict.word, found.verdict.is_firm)
+        for way, written in zip(found.every_way(), (entry["published"], *entry["ways"]), strict=True):
             assert written["target_mm"] == pytest.approx(way.channel.target_mm)
             assert np.linalg.norm(written["direction"]) == pytest.approx(1.0)
-            assert written["alpha_deg"] == pytest.approx(way.channel.alpha_deg(found.around.frame))
+            assert written["alpha_deg"] == pytest.approx(way.channel.alpha_deg(found.frame))
             assert min(written["clearance_mm"].values()) == pytest.approx(way.clearances[0].room_mm)
             assert (written["entry_mm"] is None) == (written["entry_reason"] is not None)

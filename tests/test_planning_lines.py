@@ -62,7 +62,7 @@ def shape(request: pytest.FixtureRequest) -> tuple[Level, Solid, DistanceField]:
     solid = solid_of(level)
     # a lattice askew to the solid's own, as a segment's is
     turn = Frame.from_cranial_anterior(np.zeros(3), [0.2, -0.3, 1.0], [0.1, 1.0, 0.2])
-    return level, solid, distance_field([solid], lattice_about(turn, [-36.0] * 3, [36.0] * 3))
+    return level, solid, distance_field(solid, lattice_about(turn, [-36.0] * 3, [36.0] * 3))
 
 
 def random_channels(count: int, seed: int) -> list[Channel]:
@@ -110,7 +110,7 @@ def test_channels_are_as_far_as_the_mesh_is(shape: tuple[Level, Solid, DistanceF
 
 
 def test_a_line_outside_every_field_meets_nothing() -> None:
-    field = distance_field([solid_of(sphere)], lattice_about(FRAME, [-30.0] * 3, [30.0] * 3))
+    field = distance_field(solid_of(sphere), lattice_about(FRAME, [-30.0] * 3, [30.0] * 3))
     lowest, where = lowest_along(field, [[0.0, 0.0, 200.0]], [[0.0, 0.0, 1.0]], 50.0)
     assert lowest[0] == REACH_MM
     assert where[0] == 0.0
@@ -133,7 +133,7 @@ def test_the_search_finds_the_hole_in_a_ring() -> None:
     axis = direction_of(FRAME, Side.RIGHT, 41.0, 13.0)
     turned = Frame.from_cranial_anterior(20.0 * axis, axis, [0.0, 1.0, 0.0])
     ring = solid_of(lambda points: torus(turned.local(points)), half_mm=40.0)
-    field = distance_field([ring], lattice_about(FRAME, [-45.0] * 3, [45.0] * 3))
+    field = distance_field(ring, lattice_about(FRAME, [-45.0] * 3, [45.0] * 3))
     cone = Cone((20.0, 60.0), (-10.0, 30.0), tolerance_mm=0.0)
     lines = roomiest_lines(field, FRAME, Side.RIGHT, targets_about(FRAME, np.zeros(3), cone), cone, 60.0)
     best = int(np.argmax(lines.slack_mm))
@@ -151,7 +151,7 @@ def test_the_search_is_global() -> None:
     def spheres(points: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         return np.min([np.linalg.norm(points - centre, axis=-1) for centre in centres], axis=0) - 6.0
 
-    field = distance_field([solid_of(spheres, half_mm=40.0)], lattice_about(FRAME, [-45.0] * 3, [45.0] * 3))
+    field = distance_field(solid_of(spheres, half_mm=40.0), lattice_about(FRAME, [-45.0] * 3, [45.0] * 3))
     cone = Cone((10.0, 80.0), (-15.0, 45.0))
     targets = targets_about(FRAME, np.zeros(3), cone)
     assert len(targets) == 13

@@ -13,9 +13,8 @@ from kambin.io.measurements_json import head
 from kambin.io.plain import json_text, plain
 from kambin.planning.around import Clearance
 from kambin.planning.entry import Entry
-from kambin.planning.placement import Verdict
-from kambin.planning.plan import Plan, Plans
-from kambin.planning.transforaminal import WayIn
+from kambin.planning.result import Plan, Plans
+from kambin.planning.way import WayIn
 from kambin.spine import Doubt
 
 SCHEMA = "kambin.plan/1"
@@ -47,16 +46,18 @@ def write_plan_json(plans: Plans, path: str | Path, *, doubts: Iterable[Doubt] =
 
 
 def _plan(plan: Plan) -> dict[str, Any]:
-    asked = plan.found.wishes
+    asked = plan.wishes
     return {
         "level": plan.level,
         "side": plan.side.value,
         "approach": plan.approach,
         "warnings": list(plan.warnings),
-        "not_seen": list(plan.found.around.missing),
-        "group": plan.found.verdict.group,
-        "firm": plan.found.verdict.is_firm,
-        **_verdict(plan.found.verdict),
+        "not_seen": list(plan.not_seen),
+        "verdict": plan.verdict.word,
+        "group": plan.verdict.word if plan.published else None,
+        "firm": plan.verdict.is_firm,
+        "touched": [_clearance(each) for each in plan.verdict.touched],
+        "changes": [{"structure": c.structure, "shift_mm": c.shift_mm, "becomes": c.becomes} for c in plan.verdict.changes],
         "asked": {
             "radius_mm": asked.radius_mm,
             "length_mm": asked.length_mm,
@@ -65,21 +66,16 @@ def _plan(plan: Plan) -> dict[str, Any]:
             "cranial_deg": list(asked.cone.cranial_deg),
             "tolerance_mm": asked.cone.tolerance_mm,
         },
-        "published": _way(plan, plan.found.published),
-        "ways": [_way(plan, way) for way in plan.found.ways],
-    }
-
-
-def _verdict(verdict: Verdict) -> dict[str, Any]:
-    return {
-        "touched": [_clearance(each) for each in verdict.touched],
-        "changes": [{"structure": c.structure, "shift_mm": c.shift_mm, "group": c.group} for c in verdict.changes],
-        "ilium_contact_mm": plain(verdict.placement.contact_mm),
+        "target_mm": plain(plan.target_mm),
+        "figures": plain(dict(plan.figures)),
+        "points": {point.name: plain(point.position_mm) for point in plan.evidence.points},
+        "published": None if plan.published is None else _way(plan, plan.published),
+        "ways": [_way(plan, way) for way in plan.ways],
     }
 
 
 def _way(plan: Plan, way: WayIn) -> dict[str, Any]:
-    frame = plan.found.around.frame
+    frame = plan.frame
     return {
         "target_mm": plain(way.channel.target_mm),
         "direction": plain(way.channel.direction),

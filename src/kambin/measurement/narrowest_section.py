@@ -37,9 +37,10 @@ Cut = tuple[Hole, FloatArray, float]
 """A section of the passage: the hole, its outline in RAS, and its distance from the mid-sagittal plane."""
 
 _STEP_MM = 0.5
-_NEIGHBOURS = 5
-"""A section counts with the median area of this many beside it: a single one may be cut by a bridge at another place than its
-neighbours."""
+_ALIKE = 0.15
+"""A section counts where one beside it has the same area to this share: one that stands alone is cut by a bridge at another place than
+its neighbours. A mean or median of neighbours would lift a minimum."""
+_FEWEST = 5
 _PITCH_MM = 0.5
 
 
@@ -56,10 +57,12 @@ def narrowest_section(segment: MotionSegment, side: Side) -> tuple[float, Eviden
     start = min(max(float(side.sign * segment.frame.local(neck.medial_mm)[0]), 3.0), cut - 2.0)
     stations = np.linspace(start, cut, max(int(np.ceil((cut - start) / _STEP_MM)), 2) + 1)
     sections = [found for out in stations if (found := _section(segment, side, out)) is not None]
-    if len(sections) < _NEIGHBOURS:
+    if len(sections) < _FEWEST:
         raise NotMeasurable(f"the foraminal passage has no bounded section at {segment.name} on the {side}: its rim is open")
-    hole, outline, out = sections[_narrowest(sections)]
-    value = float(_smoothed_mm2(sections).min())
+    narrowest = _narrowest(sections, 1.5 * float(stations[1] - stations[0]))
+    if narrowest is None:
+        raise NotMeasurable(f"no two neighbouring sections of the foraminal passage agree at {segment.name} on the {side}")
+    hole, outline, out = narrowest
     centre = outline.mean(axis=0)
     axis = np.stack([found[1].mean(axis=0) for found in sections])
     evidence = Evidence(
@@ -67,21 +70,16 @@ def narrowest_section(segment: MotionSegment, side: Side) -> tuple[float, Eviden
         curves=(EvidenceCurve("FA₃", outline, closed=True, role="outline"), EvidenceCurve("passage", axis)),
         facts={"out_mm": round(float(out), 2), "bridge_length_mm": round(hole.bridge_length_mm, 3), "sections": len(sections)},
     )
-    return value, evidence
+    return hole.area_mm2, evidence
 
 
-def _smoothed_mm2(sections: list[Cut]) -> FloatArray:
-    """The area of every section, as the median with its neighbours."""
-    from scipy.ndimage import median_filter
-
-    return np.asarray(median_filter(np.array([hole.area_mm2 for hole, _, _ in sections]), _NEIGHBOURS, mode="nearest"))
-
-
-def _narrowest(sections: list[Cut]) -> int:
-    """Of the sections with the smallest smoothed area, the one whose own area is nearest to it."""
-    areas, smoothed = np.array([hole.area_mm2 for hole, _, _ in sections]), _smoothed_mm2(sections)
-    lowest = np.flatnonzero(smoothed <= smoothed.min() + 1e-9)
-    return int(lowest[np.abs(areas[lowest] - smoothed.min()).argmin()])
+def _narrowest(sections: list[Cut], beside_mm: float) -> Cut | None:
+    """The smallest section that has one like it beside it; None where every one stands alone."""
+    area = np.array([hole.area_mm2 for hole, _, _ in sections])
+    out = np.array([where for _, _, where in sections])
+    pairs = (np.diff(out) <= beside_mm) & (np.abs(np.diff(area)) <= _ALIKE * np.minimum(area[1:], area[:-1]))
+    counts = np.append(pairs, False) | np.insert(pairs, 0, False)
+    return sections[int(np.where(counts, area, np.inf).argmin())] if counts.any() else None
 
 
 def _section(segment: MotionSegment, side: Side, out: float) -> Cut | None:

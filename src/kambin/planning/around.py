@@ -10,14 +10,39 @@ import numpy as np
 from kambin.anatomy.structures import Side
 from kambin.geometry import FloatArray, Frame
 from kambin.planning.channel import Channel
-from kambin.planning.field import REACH_MM, DistanceField, distance_field, lattice_about
+from kambin.planning.field import REACH_MM, DistanceField
+from kambin.planning.fields import Fields
 from kambin.planning.lowest import lowest_along
 from kambin.planning.obstacles import Obstacle, surroundings
 from kambin.spine import MotionSegment, Solid, SpineModel
 
-_INWARDS_MM, _OUTWARDS_MM = 20.0, 130.0
-_BACKWARDS_MM, _FORWARDS_MM = 120.0, 30.0
-_DOWN_MM, _UP_MM = 60.0, 95.0
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """Where about a segment an approach runs: how far it reaches in the directions of the segment's frame, in millimetres.
+
+    `inwards_mm` is across the midline, `outwards_mm` to the side that is planned.
+    """
+
+    inwards_mm: float
+    outwards_mm: float
+    backwards_mm: float
+    forwards_mm: float
+    down_mm: float
+    up_mm: float
+
+    def corners_mm(self, frame: Frame, side: Side) -> FloatArray:
+        """Its eight corners, RAS, shape (8, 3)."""
+        axes = (
+            (-side.sign * self.inwards_mm, side.sign * self.outwards_mm),
+            (-self.backwards_mm, self.forwards_mm),
+            (-self.down_mm, self.up_mm),
+        )
+        return frame.world(np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(8, 3))
+
+
+POSTEROLATERAL = Region(20.0, 130.0, 120.0, 30.0, 60.0, 95.0)
+"""Of transforaminal channels and needles."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,11 +80,15 @@ class Around:
     segment, side
         Which foramen.
     fields
-        Of each obstacle within reach the distance to it.
+        Of each obstacle near the region the distance to it.
     reamable
         The superior articular process that may be reamed, and the distance to it; None where the model has none by itself.
     missing
         What should have been kept clear of and is not in the model.
+    region
+        Where an approach runs.
+    all_fields
+        The patient's.
     """
 
     segment: MotionSegment
@@ -67,21 +96,33 @@ class Around:
     fields: Mapping[Obstacle, DistanceField]
     reamable: tuple[Solid, DistanceField] | None
     missing: tuple[str, ...]
+    region: Region
+    all_fields: Fields
 
     @property
     def frame(self) -> Frame:
         return self.segment.frame
 
     @classmethod
-    def of(cls, model: SpineModel, segment: MotionSegment, side: Side) -> Around:
-        """Gather and sample everything about one foramen; some seconds."""
+    def of(
+        cls, model: SpineModel, segment: MotionSegment, side: Side, region: Region = POSTEROLATERAL, fields: Fields | None = None
+    ) -> Around:
+        """Gather everything about one foramen.
+
+        `fields` are the patient's, if there are any yet: those that are missing take a second or so each.
+        """
+        kept = Fields(model) if fields is None else fields
         found = surroundings(model, segment, side)
-        inner, outer = sorted((-side.sign * _INWARDS_MM, side.sign * _OUTWARDS_MM))
-        grid = lattice_about(segment.frame, (inner, -_BACKWARDS_MM, -_DOWN_MM), (outer, _FORWARDS_MM, _UP_MM))
-        fields = {obstacle: distance_field(obstacle.solids, grid, without=obstacle.without) for obstacle in found.obstacles}
-        within = {obstacle: field for obstacle, field in fields.items() if field.distance_mm.min() < REACH_MM}
-        reamable = None if found.reamable is None else (found.reamable, distance_field([found.reamable], grid))
-        return cls(segment, side, within, reamable, found.missing)
+        corners = segment.frame.local(region.corners_mm(segment.frame, side))
+        low, high = corners.min(axis=0) - REACH_MM, corners.max(axis=0) + REACH_MM
+        near = [obstacle for obstacle in found.obstacles if _meets(obstacle, segment.frame, low, high)]
+        reamable = None if found.reamable is None else (found.reamable, kept.to([found.reamable]))
+        return cls(segment, side, {obstacle: kept.of(obstacle) for obstacle in near}, reamable, found.missing, region, kept)
+
+    def free(self, margins_mm: Mapping[str, float]) -> DistanceField:
+        """One field for all obstacles over the region: the smallest of their distances, each less the margin of its group."""
+        grid = self.all_fields.lattice_about(self.region.corners_mm(self.frame, self.side))
+        return self.all_fields.lowest(self.fields.values(), [margins_mm[obstacle.group] for obstacle in self.fields], grid)
 
     def group(self, key: str) -> tuple[Obstacle, ...]:
         """The obstacles of one group of margins."""
@@ -98,3 +139,11 @@ class Around:
         """Those of all structures, the tightest first."""
         found = [self.clearance(channel, obstacle) for obstacle in self.fields]
         return tuple(sorted(found, key=lambda each: np.inf if each.room_mm is None else each.room_mm))
+
+
+def _meets(obstacle: Obstacle, frame: Frame, low: FloatArray, high: FloatArray) -> bool:
+    for solid in obstacle.solids:
+        points = frame.local(solid.mesh.vertices_mm)
+        if ((points >= low) & (points <= high)).all(axis=1).any():
+            return True
+    return False

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.spatial import cKDTree
 
 from kambin.geometry import FloatArray, Frame
 from kambin.spine import Solid
@@ -23,14 +22,14 @@ Float32Array = npt.NDArray[np.float32]
 SPACING_MM = 0.8
 REACH_MM = 12.0
 """Distances are held to this: no clearance is of interest beyond it, and what is not computed costs nothing."""
-_SURE_MM = 1.2
-"""Nearer to its surface than this a solid's own level is a distance to a few hundredths of a millimetre."""
-_NEAR_MM = 5.5
-"""As near as a channel's axis comes to what it touches; further away distances are smooth."""
-_BEND_MM = 0.4
+_SURE_MM = 0.6
+"""Nearer to its surface than this a solid's own level is a distance."""
 _CUT_MM = 0.4
 """A part's surface runs along the whole's as nearly as this: nearer it is skin of the whole, further inside it is a cut."""
-_BLOCK = 4
+_NEAR_MM = 7.0
+"""As near as a channel's axis comes to what matters; further away distances are good to some tenths."""
+_PIECE_MM = 0.2
+"""Half the width of the flat piece of surface that a point stands for. Wider ones stick out at edges, narrower ones leave gaps."""
 _CHUNK = 1 << 16
 
 
@@ -105,71 +104,91 @@ def between_samples(values: Float32Array, voxel: Float32Array) -> Float32Array:
     return np.where(inside, high, np.float32(REACH_MM))
 
 
-def distance_field(solids: Iterable[Solid], grid: Grid, *, without: Iterable[Solid] = ()) -> DistanceField:
-    """The distance to the nearest of some solids on a lattice: `REACH_MM` everywhere where there is none of them.
+def distance_field(solid: Solid, grid: Grid, *, without: Iterable[Solid] = ()) -> DistanceField:
+    """The signed distance to a solid's surface on a lattice: `REACH_MM` everywhere where there is none.
 
-    Near the surface a solid's own level is taken. Further away, the nearest of the surface's corners, middles of edges and centres:
-    they lie less than a voxel apart, so this is too long by a few hundredths of a millimetre at most.
+    Near the surface the solid's own level is taken. Further away, the nearest of the surface's corners, middles of edges and centres:
+    they lie less than a voxel apart, so this is too long by a few hundredths of a millimetre.
 
     Parameters
     ----------
-    solids
-        Whose union is meant.
+    solid
+        Whose surface.
     grid
         Where to sample.
     without
-        What is cut away from each of them, such as a part of the bone that may be reamed.
+        What is cut away from it, such as a part of the bone that may be reamed.
     """
     less = tuple(without)
-    result = np.full(grid.shape, REACH_MM, dtype=np.float32)
-    for solid in solids:
-        np.minimum(result, _distance_to(solid, less, grid), out=result)
-    return DistanceField(grid, result)
-
-
-def _distance_to(solid: Solid, less: tuple[Solid, ...], grid: Grid) -> Float32Array:
-    """Exact where it decides: within `_NEAR_MM`, and midway between two faces. Elsewhere read between samples two steps apart."""
     level = _level(solid, less, grid)
-    points = _surface_points(solid, less)
+    points, normals = _surface_points(solid, less)
     if not len(points):
-        return np.full(grid.shape, REACH_MM, dtype=np.float32)
-    tree = cKDTree(points)
-    coarse = np.full([n // 2 + 2 for n in grid.shape], REACH_MM, dtype=np.float32)
-    within = _within_reach(tree, grid.with_spacing_scaled([2, 2, 2]), coarse.shape)
-    coarse[within] = _nearest(tree, grid, 2 * np.argwhere(within))
-    result, exact = _drawn_out(coarse, grid.shape), _drawn_out(_is_ridge(coarse).astype(np.float32), grid.shape) > 0
-    exact |= result < _NEAR_MM
-    sure = exact & (np.abs(level) < _SURE_MM)
-    exact &= ~sure
-    result[exact] = _nearest(tree, grid, np.argwhere(exact))
+        return DistanceField(grid, np.full(grid.shape, REACH_MM, dtype=np.float32))
+    result = _to_nearest(points, normals, grid)
+    sure = np.abs(level) < _SURE_MM
     result[sure] = np.abs(level[sure])
-    return np.copysign(result, level, out=result)
+    return DistanceField(grid, np.copysign(np.minimum(result, REACH_MM), level))
 
 
-def _is_ridge(distance: Float32Array) -> npt.NDArray[np.bool_]:
-    """Where a distance bends within a sample or two, as it does midway between two faces: a straight line between samples cuts that off."""
-    result = np.zeros(distance.shape, dtype=bool)
+def _to_nearest(points_mm: FloatArray, normals: FloatArray, grid: Grid) -> Float32Array:
+    """The distance to the nearest of some pieces of surface, from the nearest sample that has one beside it.
+
+    Each sample keeps a few of the points nearest to it. Every other sample asks the keeping one that is nearest to itself, and near the
+    surface also those that its neighbours ask.
+    """
+    from scipy.ndimage import distance_transform_edt
+
+    pieces, home = _thinned(grid.voxel(points_mm), normals @ grid.world_from_voxel[:3, :3] / grid.spacing_mm[0], grid)
+    keepers, first, count = np.unique(home, return_index=True, return_counts=True)
+    keeper = np.full(grid.shape, -1, dtype=np.int32)
+    keeper.reshape(-1)[keepers] = np.arange(len(keepers))
+    nearest = distance_transform_edt(keeper < 0, return_distances=False, return_indices=True)
+    keeper = keeper[tuple(nearest)]
+    asked = keeper.reshape(-1)
+    best = _apart(pieces, first[asked], np.arange(asked.size), grid)
+    near = best < _NEAR_MM
+
+    def ask(whom: npt.NDArray[np.int32], samples: npt.NDArray[np.int64], start: int = 0) -> None:
+        for number in range(start, int(count.max())):
+            more = count[whom] > number
+            whom, samples = whom[more], samples[more]
+            found = _apart(pieces, first[whom] + number, samples, grid)
+            closer = found < best[samples]
+            best[samples[closer]], asked[samples[closer]] = found[closer], whom[closer]
+
+    samples = np.flatnonzero(near)
+    ask(asked[samples], samples, 1)
     for axis in range(3):
-        values, found = np.moveaxis(distance, axis, 0), np.moveaxis(result, axis, 0)
-        bend = values[:-2] + values[2:] - 2.0 * values[1:-1]
-        found[1:-1] |= (bend < -_BEND_MM) & (values[1:-1] < REACH_MM - _BEND_MM)
+        for step in (-1, 1):
+            # what comes in over the lattice's edge from its other side is only one more piece of the surface
+            other = np.roll(keeper, step, axis=axis).reshape(-1)
+            samples = np.flatnonzero(near & (other != asked))
+            ask(other[samples], samples)
+    return best.reshape(grid.shape)
+
+
+def _thinned(voxel: FloatArray, normals: FloatArray, grid: Grid) -> tuple[Float32Array, npt.NDArray[np.int64]]:
+    """One point in each eighth of a sample's cell, with its normal, shape (n, 6), and the flat index of that sample; in its order."""
+    home = np.clip(np.rint(voxel), 0, np.array(grid.shape) - 1).astype(np.int64)
+    flat = np.ravel_multi_index(tuple(home.T), grid.shape)
+    eighth = ((voxel > home) * np.array([4, 2, 1])).sum(axis=1)
+    _, first = np.unique(8 * flat + eighth, return_index=True)
+    return np.concatenate([voxel, normals], axis=1)[first].astype(np.float32), flat[first]
+
+
+def _apart(pieces: Float32Array, which: npt.NDArray[np.int64], samples: npt.NDArray[np.int64], grid: Grid) -> Float32Array:
+    """How far samples are from pieces of surface: flat discs of `_PIECE_MM`, the last coordinates of each its normal. Millimetres."""
+    result = np.empty(len(which), dtype=np.float32)
+    spacing = np.float32(grid.spacing_mm[0])
+    radius = np.float32(_PIECE_MM) / spacing
+    for first in range(0, len(which), _CHUNK):
+        part = slice(first, first + _CHUNK)
+        piece = pieces[which[part]].T
+        offset = np.stack(np.unravel_index(samples[part], grid.shape)).astype(np.float32) - piece[:3]
+        height = (offset * piece[3:]).sum(axis=0)
+        across = np.sqrt(np.maximum((offset * offset).sum(axis=0) - height * height, 0.0))
+        result[part] = spacing * np.hypot(height, np.maximum(across - radius, 0.0))
     return result
-
-
-def _drawn_out(coarse: Float32Array, shape: tuple[int, int, int]) -> Float32Array:
-    """Every second sample of a lattice of a given shape, with the others read between them."""
-    for axis, count in enumerate(shape):
-        values = np.moveaxis(coarse, axis, 0)
-        fine = np.empty((count, *values.shape[1:]), dtype=np.float32)
-        fine[::2] = values[: (count + 1) // 2]
-        fine[1::2] = 0.5 * (values[: count // 2] + values[1 : count // 2 + 1])
-        coarse = np.moveaxis(fine, 0, axis)
-    return np.ascontiguousarray(coarse)
-
-
-def _nearest(tree: cKDTree, grid: Grid, where: npt.NDArray[np.int64]) -> FloatArray:
-    found = tree.query(grid.world(where), distance_upper_bound=REACH_MM, workers=-1)[0]
-    return np.asarray(np.minimum(found, REACH_MM))
 
 
 def _level(solid: Solid, less: tuple[Solid, ...], grid: Grid) -> Float32Array:
@@ -181,27 +200,21 @@ def _level(solid: Solid, less: tuple[Solid, ...], grid: Grid) -> Float32Array:
     return level
 
 
-def _surface_points(solid: Solid, less: tuple[Solid, ...]) -> FloatArray:
-    """Corners, centres and middles of edges of a surface's triangles; where something is cut away, of the cut in their place."""
-    points = _points_of(solid)
+def _surface_points(solid: Solid, less: tuple[Solid, ...]) -> tuple[FloatArray, FloatArray]:
+    """Points of a surface less than a voxel apart with their normals; where something is cut away, of the cut in their place."""
+    points, normals = _points_of(solid)
     for other in less:
-        cut = _points_of(other)
-        points = np.concatenate([points[other.sample(points) > _CUT_MM], cut[solid.sample(cut) < -_CUT_MM]])
-    return points
+        cut, facing = _points_of(other)
+        stays, shows = other.sample(points) > _CUT_MM, solid.sample(cut) < -_CUT_MM
+        points, normals = np.concatenate([points[stays], cut[shows]]), np.concatenate([normals[stays], facing[shows]])
+    return points, normals
 
 
-def _points_of(solid: Solid) -> FloatArray:
+def _points_of(solid: Solid) -> tuple[FloatArray, FloatArray]:
+    """Corners, middles of edges and centres of a surface's triangles, each with its triangle's normal."""
     corners = solid.mesh.vertices_mm[solid.mesh.faces]
+    normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)
     edges = (corners + np.roll(corners, 1, axis=1)) / 2
-    return np.concatenate([solid.mesh.vertices_mm, corners.mean(axis=1), edges[:, 0]])
-
-
-def _within_reach(tree: cKDTree, grid: Grid, shape: tuple[int, ...]) -> npt.NDArray[np.bool_]:
-    """The samples that may lie within reach of some surface points: whole blocks of them, tried by their middles."""
-    starts = [np.arange(0, n, _BLOCK) for n in shape]
-    middle = np.stack(np.meshgrid(*starts, indexing="ij"), axis=-1) + (_BLOCK - 1) / 2
-    around = (_BLOCK - 1) / 2 * float(np.linalg.norm(grid.spacing_mm))
-    near = np.isfinite(tree.query(grid.world(middle), distance_upper_bound=REACH_MM + around, workers=-1)[0])
-    for axis, n in enumerate(shape):
-        near = np.repeat(near, _BLOCK, axis=axis).take(np.arange(n), axis=axis)
-    return np.asarray(near)
+    points = np.concatenate([corners, edges, corners.mean(axis=1, keepdims=True)], axis=1)
+    return points.reshape(-1, 3), np.repeat(normals, points.shape[1], axis=0)

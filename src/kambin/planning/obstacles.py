@@ -15,6 +15,9 @@ MARGINS_MM: Mapping[str, float] = MappingProxyType(
 """The room that a channel leaves to each group of structures, unless the surgeon says otherwise. The superior articular process is in none:
 it may be reamed."""
 
+PROCESSES = (Kind.SUPERIOR_ARTICULAR, Kind.INFERIOR_ARTICULAR, Kind.TRANSVERSE)
+"""The parts of a vertebra that are obstacles of their own, or may be reamed."""
+
 
 @dataclass(frozen=True, eq=False)
 class Obstacle:
@@ -74,13 +77,17 @@ def surroundings(model: SpineModel, segment: MotionSegment, side: Side) -> Surro
         for structure, solid in model.solids.items()
         if structure.kind is Kind.NERVE_ROOT and structure.side is side and structure.level not in (upper.level, lower.level)
     ]
-    found += [Obstacle("vessel", structure.label, (solid,)) for structure, solid in model.solids.items() if structure.kind in _VESSELS]
+    for group, kinds in _BY_KIND.items():
+        found += [Obstacle(group, structure.label, (solid,)) for structure, solid in model.solids.items() if structure.kind in kinds]
     found += list(_bones(model, segment, side))
     reamable = lower.part(Kind.SUPERIOR_ARTICULAR, side)
     return Surroundings(tuple(found), reamable, tuple(name for _, name, solids in wanted if not solids))
 
 
-_VESSELS = (Kind.AORTA, Kind.VENA_CAVA, Kind.ILIAC_ARTERY, Kind.ILIAC_VEIN)
+_BY_KIND = {
+    "vessel": (Kind.AORTA, Kind.VENA_CAVA, Kind.ILIAC_ARTERY, Kind.ILIAC_VEIN),
+    "viscera": (Kind.KIDNEY, Kind.BOWEL),
+}
 
 
 def _alone(solid: Solid | None) -> tuple[Solid, ...]:

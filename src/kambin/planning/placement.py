@@ -8,7 +8,7 @@ nerve; else of group B.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,12 +17,10 @@ from kambin.geometry import FloatArray
 from kambin.planning.around import Around, Clearance
 from kambin.planning.channel import Channel, direction_of
 from kambin.planning.lowest import lowest_along
-from kambin.planning.obstacles import Obstacle
+from kambin.planning.way import SHIFTS_MM, Change, Verdict, changes_of, room_of
 
 GROUPS = ("iap", "transverse", "nerve")
 """What decides between A and B."""
-SHIFTS_MM = (-2.0, -1.0, 1.0, 2.0)
-"""How far each surface is moved to see whether the verdict is firm: negative into the structure, positive out of it."""
 _ALPHA_STEP_DEG = 0.25
 _LEAST_ALPHA_DEG = 5.0
 
@@ -44,41 +42,6 @@ class Placement:
     channel: Channel
     alpha_deg: float
     contact_mm: FloatArray | None
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """A verdict that would be another one if a structure's surface lay so much further out (positive) or in."""
-
-    structure: str
-    shift_mm: float
-    group: str
-
-
-@dataclass(frozen=True, eq=False)
-class Verdict:
-    """Group A or B, what is touched, and how firm that is.
-
-    Parameters
-    ----------
-    group
-        ``"A"`` or ``"B"``.
-    placement
-        The channel that was judged.
-    touched
-        Of the structures that decide those which the channel enters, deepest first.
-    changes
-        Displacements of a single surface by 1 or 2 mm that change the group, smallest first. Firm when there are none.
-    """
-
-    group: str
-    placement: Placement
-    touched: tuple[Clearance, ...]
-    changes: tuple[Change, ...]
-
-    @property
-    def is_firm(self) -> bool:
-        return not self.changes
 
 
 def place_as_published(
@@ -121,32 +84,30 @@ def place_as_published(
         share = room[first - 1] / (room[first - 1] - room[first])
         alpha = float(alphas[first - 1] - share * _ALPHA_STEP_DEG)
     channel = Channel(target_mm, direction_of(around.frame, around.side, alpha, tilt_deg), radius_mm, length_mm)
-    met = min((around.clearance(channel, bone) for bone in around.group("ilium")), key=lambda each: _room(each))
+    met = min((around.clearance(channel, bone) for bone in around.group("ilium")), key=room_of)
     outwards = around.side.sign * around.frame.right
     edge = outwards - (outwards @ channel.direction) * channel.direction
     return Placement(channel, alpha, met.axis_mm + radius_mm * edge / np.linalg.norm(edge))
 
 
-def judge(around: Around, target_mm: FloatArray, **placed: float) -> Verdict:
-    """The group of a foramen, with every surface moved by 1 and 2 mm to see what would change it.
+def judge(around: Around, target_mm: FloatArray, **placed: float) -> tuple[Verdict, Placement]:
+    """The group of a foramen, with every surface moved by 1 and 2 mm to see what would change it; and the placement that was judged.
 
     `placed` goes to `place_as_published`. The iliac bone's surface moves the channel; the others' move themselves.
     """
     placement = place_as_published(around, target_mm, **placed)
-    rooms = _rooms(around, placement.channel)
+    clearances = _deciding(around, placement.channel)
+    rooms = {each.obstacle.name: room_of(each) for each in clearances}
     group = _group(rooms.values())
-    changes = []
-    for shift in SHIFTS_MM:
-        for obstacle, room in rooms.items():
-            moved = _group([*(other for each, other in rooms.items() if each is not obstacle), room - shift])
-            if moved != group:
-                changes.append(Change(obstacle.name, shift, moved))
-        if around.group("ilium"):
-            moved = _group(_rooms(around, place_as_published(around, target_mm, **placed, ilium_shift_mm=shift).channel).values())
-            if moved != group:
-                changes.append(Change("iliac bone", shift, moved))
-    deciding = [each for each in around.clearances(placement.channel) if each.obstacle.group in GROUPS and each.touches]
-    return Verdict(group, placement, tuple(deciding), tuple(sorted(changes, key=lambda change: abs(change.shift_mm))))
+    changes = [*changes_of(rooms, _group)]
+    if around.group("ilium"):
+        for shift in SHIFTS_MM:
+            moved = place_as_published(around, target_mm, **placed, ilium_shift_mm=shift).channel
+            becomes = _group(room_of(each) for each in _deciding(around, moved))
+            if becomes != group:
+                changes.append(Change("iliac bone", shift, becomes))
+    touched = tuple(each for each in clearances if each.touches)
+    return Verdict(group, touched, tuple(sorted(changes, key=lambda change: abs(change.shift_mm)))), placement
 
 
 def _room_to_ilium(around: Around, target_mm: FloatArray, alphas: FloatArray, tilt_deg: float, length_mm: float) -> FloatArray:
@@ -155,12 +116,9 @@ def _room_to_ilium(around: Around, target_mm: FloatArray, alphas: FloatArray, ti
     return np.min(rooms, axis=0).astype(np.float64) if rooms else np.full(len(alphas), np.inf)
 
 
-def _rooms(around: Around, channel: Channel) -> Mapping[Obstacle, float]:
-    return {obstacle: _room(around.clearance(channel, obstacle)) for key in GROUPS for obstacle in around.group(key)}
-
-
-def _room(clearance: Clearance) -> float:
-    return float("inf") if clearance.room_mm is None else clearance.room_mm
+def _deciding(around: Around, channel: Channel) -> list[Clearance]:
+    """Clearances of the structures that decide the group, the tightest first."""
+    return sorted((around.clearance(channel, obstacle) for key in GROUPS for obstacle in around.group(key)), key=room_of)
 
 
 def _group(rooms: Iterable[float]) -> str:

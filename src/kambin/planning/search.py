@@ -7,9 +7,8 @@ beat what is found are dropped, the others are quartered, down to a fifth of a d
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -17,10 +16,8 @@ import numpy.typing as npt
 from kambin.anatomy.structures import Side
 from kambin.geometry import FloatArray, Frame
 from kambin.planning.channel import Channel, direction_of
-from kambin.planning.field import REACH_MM, DistanceField
+from kambin.planning.field import DistanceField
 from kambin.planning.lowest import lowest_along
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,15 +72,6 @@ def joined(*parts: Lines) -> Lines:
     return Lines(*(np.concatenate([getattr(part, name) for part in parts]) for name in Lines.__dataclass_fields__))
 
 
-def less_margins(fields: Mapping[T, DistanceField], margins_mm: Mapping[T, float]) -> DistanceField:
-    """One field for all obstacles: the smallest of their distances, each less its margin."""
-    grid = next(iter(fields.values())).grid
-    lowest = np.full(grid.shape, REACH_MM, dtype=np.float32)
-    for name, field in fields.items():
-        np.minimum(lowest, field.distance_mm - np.float32(margins_mm[name]), out=lowest)
-    return DistanceField(grid, lowest)
-
-
 def targets_about(frame: Frame, target_mm: FloatArray, cone: Cone) -> FloatArray:
     """Targets within the tolerance of one, sideways and up and down, the given one first, shape (n, 3)."""
     count = int(cone.tolerance_mm / cone.target_step_mm + 1e-9)
@@ -113,7 +101,7 @@ def roomiest_lines(
     Parameters
     ----------
     field
-        As made by `less_margins`.
+        Distances less margins: `Around.free`.
     enough_mm
         Slack beyond which more is not looked for: cells that have it are cut no further for its sake.
     """

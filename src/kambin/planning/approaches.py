@@ -1,0 +1,41 @@
+"""The ways in that Kambin knows, by the names that users give them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from kambin.planning.around import POSTEROLATERAL, Around, Region
+from kambin.planning.result import Plan
+from kambin.planning.transforaminal import TRANSFORAMINAL, plan_transforaminal
+from kambin.planning.wishes import Wishes
+from kambin.spine import SpineModel
+
+
+@dataclass(frozen=True)
+class Approach:
+    """One kind of way in.
+
+    Parameters
+    ----------
+    key, name
+        As users type it, and as reports print it.
+    wishes
+        What is asked where the surgeon does not say.
+    region
+        Where about a segment it runs.
+    plan
+        Takes the model, what surrounds the foramen, and the wishes. Raises `NotMeasurable` where it cannot be planned.
+    """
+
+    key: str
+    name: str
+    wishes: Wishes
+    region: Region
+    plan: Callable[[SpineModel, Around, Wishes], Plan]
+
+
+_ALL = (Approach(TRANSFORAMINAL, "transforaminal endoscopy", Wishes(), POSTEROLATERAL, plan_transforaminal),)
+
+APPROACHES: Mapping[str, Approach] = MappingProxyType({approach.key: approach for approach in _ALL})
