@@ -216,3 +216,17 @@ def test_vertebrae_upside_down_are_refused() -> None:
     array, grid = canonical(original.labels, Grid(original.grid.shape, flip @ original.grid.world_from_voxel))
     with pytest.raises(InputError, match="expected L4 above L5 in patient coordinates"):
         reconstruct(Segmentation(grid, array.astype(np.uint16), original.table))
+
+
+def test_the_trunk_is_all_within_the_skin() -> None:
+    """Its surface has no walls about what else is labelled: the volume is that of every label together."""
+    spine = SPINE.segmentation(2.0)
+    labels = np.pad(spine.labels, 3)
+    trunk = int(max(spine.table)) + 1
+    labels[1:-1, 1:-1, 1:-1][labels[1:-1, 1:-1, 1:-1] == 0] = trunk
+    grid = Grid.axis_aligned(labels.shape, 2.0, spine.grid.world([-3.0, -3.0, -3.0]))
+    model = reconstruct(Segmentation(grid, labels, {**spine.table, trunk: Structure(Kind.TRUNK)}))
+    solid = model.solid(Kind.TRUNK)
+    assert solid is not None
+    assert solid.mesh.volume_mm3 == pytest.approx(np.count_nonzero(labels) * 8.0, rel=1e-3)
+    assert len(solid.section(model.segments[0].frame).loops) == 1

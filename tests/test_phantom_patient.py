@@ -14,6 +14,8 @@ from kambin.cli import main
 from kambin.errors import InputError
 from kambin.phantom import PatientParameters, build_patient, sample, simulate
 from kambin.phantom.morphometry import LUMBAR, VERTEBRAE
+from kambin.phantom.raster import paint_signal
+from kambin.phantom.tissue import Tissue
 from kambin.volume import Grid, Scan
 
 SOFT = (Kind.NERVE_ROOT, Kind.DURAL_SAC)
@@ -217,3 +219,23 @@ def test_every_lumbar_level_has_a_size() -> None:
 def test_a_field_of_view_beside_the_patient_is_refused(patients) -> None:
     with pytest.raises(InputError, match="lies beside"):
         simulate(patients["mean"].pieces, "ct-thin", Grid.axis_aligned((20, 20, 20), 2.0, (900.0, 0.0, 0.0)))
+
+
+def test_kidneys_and_bowel_change_no_other_label(patients) -> None:
+    """They take their voxels from the trunk alone; where they are named there is what they are made of."""
+    patient = patients["mean"]
+    kidneys, bowel = [Structure(Kind.KIDNEY, side=side) for side in Side], Structure(Kind.BOWEL)
+    numbers = {s: n for n, s in enumerate(patient.shapes, start=1)}
+    grid = Grid.axis_aligned((72, 60, 60), 3.0, (-107.0, -70.0, -90.0))
+    with_viscera = patient.labels(grid, numbers, parts=False)
+    without = patient.labels(grid, {s: n for s, n in numbers.items() if s not in (*kidneys, bowel)}, parts=False)
+    changed = with_viscera != without
+    assert np.array_equal(np.unique(without[changed]), [numbers[Structure(Kind.TRUNK)]])
+    assert set(np.unique(with_viscera[changed])) == {numbers[s] for s in (*kidneys, bowel)}
+    # 85 to 200 ml each on CT; these have their upper poles in the grid.
+    for kidney in kidneys:
+        assert 70e3 < np.count_nonzero(with_viscera == numbers[kidney]) * 27.0 < 200e3
+    gut = (Tissue.BOWEL_WALL, Tissue.BOWEL_CONTENT, Tissue.STOOL, Tissue.GAS)
+    values = {layer.tissue: (float(layer.tissue in gut),) for piece in patient.pieces for layer in piece.layers}
+    share = paint_signal(patient.pieces, grid, values, (0.0,))[0]
+    assert share[with_viscera == numbers[bowel]].mean() > 0.9

@@ -91,6 +91,25 @@ def test_every_cell_of_the_page(name: str, key: str, number: int | None) -> None
         assert numbers == [number] or (name, key) in several
 
 
+VISCERA = {
+    "totalsegmentator-v1": {"kidney_left": [3], "kidney_right": [2], "bowel": [55, 56, 57]},
+    "totalsegmentator-v2": {"kidney_left": [3, 23], "kidney_right": [2, 24], "bowel": [18, 19, 20]},
+    "totalsegmentator-mr": {"kidney_left": [3], "kidney_right": [2], "bowel": [13, 14, 15]},
+    "nv-segment": {"kidney": [2], "kidney_left": [14, 116], "kidney_right": [5, 117], "bowel": [13, 18, 19, 62]},
+    "kambin": {"kidney_left": [91], "kidney_right": [92], "bowel": [93]},
+}
+"""From the tools' own lists: what is no bone, nerve, muscle or vessel, and not to be hit."""
+
+
+@pytest.mark.parametrize("name", SCHEME_NAMES)
+def test_kidneys_and_bowel(name: str) -> None:
+    found: dict[str, list[int]] = {}
+    for number, structure in builtin_scheme(name).table.items():
+        if structure is not None and structure.kind in (Kind.KIDNEY, Kind.BOWEL):
+            found.setdefault(structure.key, []).append(number)
+    assert found == VISCERA.get(name, {})
+
+
 def test_one_class_maps_name_no_level() -> None:
     for name, entries in ONE_CLASS.items():
         for number, key in entries.items():

@@ -81,6 +81,8 @@ class Kind(Enum):
     VENA_CAVA = "vena_cava"
     ILIAC_ARTERY = "common_iliac_artery"
     ILIAC_VEIN = "common_iliac_vein"
+    KIDNEY = "kidney"
+    BOWEL = "bowel"  # small and large, from the duodenum to the rectum
     TRUNK = "trunk"  # everything inside the skin
 
     @property
@@ -121,6 +123,7 @@ _SIDED = frozenset(
         Kind.PSOAS,
         Kind.ILIAC_ARTERY,
         Kind.ILIAC_VEIN,
+        Kind.KIDNEY,
     }
 )
 

@@ -29,6 +29,8 @@ _KINDS = {
     Kind.VENA_CAVA: Code("64131007", "Inferior vena cava"),
     Kind.ILIAC_ARTERY: Code("73634005", "Common iliac artery"),
     Kind.ILIAC_VEIN: Code("46027005", "Common iliac vein"),
+    Kind.KIDNEY: Code("64033007", "Kidney"),
+    Kind.BOWEL: Code("113276009", "Intestine"),
     Kind.SPINAL_CORD: Code("2748008", "Spinal cord"),
     Kind.TRUNK: Code("22943007", "Trunk"),
 }
@@ -74,6 +76,8 @@ _COLOURS: dict[Kind, Colour] = {
     Kind.ILIAC_ARTERY: (0.784, 0.322, 0.282),
     Kind.VENA_CAVA: (0.239, 0.416, 0.659),
     Kind.ILIAC_VEIN: (0.333, 0.502, 0.722),
+    Kind.KIDNEY: (0.620, 0.345, 0.290),
+    Kind.BOWEL: (0.831, 0.627, 0.533),
     Kind.TRUNK: (0.910, 0.827, 0.761),
 }
 _OPACITIES = {
@@ -84,6 +88,8 @@ _OPACITIES = {
     Kind.ILIAC_ARTERY: 0.9,
     Kind.VENA_CAVA: 0.9,
     Kind.ILIAC_VEIN: 0.9,
+    Kind.KIDNEY: 0.9,
+    Kind.BOWEL: 0.35,
     Kind.TRUNK: 0.12,
 }
 

@@ -30,7 +30,7 @@ from kambin.phantom.morphometry import LUMBAR, S1_DEPTH_MM, S1_WIDTH_MM, SEGMENT
 from kambin.phantom.muscles import muscle_pieces
 from kambin.phantom.nerves import build_roots
 from kambin.phantom.parameters import PatientParameters
-from kambin.phantom.raster import Layer, Piece, Progress, divide_labels, paint_labels
+from kambin.phantom.raster import Layer, Piece, Progress, divide_labels, named_shapes, paint_labels
 from kambin.phantom.ribs import rib_pieces
 from kambin.phantom.sac import build_sac
 from kambin.phantom.sacrum import SacrumShape, build_sacrum, superior_pieces
@@ -131,8 +131,7 @@ def build_patient(parameters: PatientParameters) -> Patient:
         *sac,
     )
     parts = {name: shape for vertebra in vertebrae.values() for name, shape in vertebra.parts.items()}
-    shapes = {piece.structure: piece.shape for piece in pieces if piece.structure is not None}
-    return Patient(parameters, column, pieces, MappingProxyType(shapes), MappingProxyType(parts))
+    return Patient(parameters, column, pieces, named_shapes(pieces), MappingProxyType(parts))
 
 
 def _outside(root: Piece, sac: Field) -> Piece:

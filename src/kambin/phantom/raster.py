@@ -8,17 +8,18 @@ themselves; which thread works on a block does not show in the result.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from types import MappingProxyType
 from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from kambin.anatomy.structures import Structure
-from kambin.phantom.compose import Balls, Blocks, Findings, Places, Spans, levels, spans
+from kambin.phantom.compose import Balls, Blocks, Findings, Places, Spans, Union, levels, spans
 from kambin.phantom.field import Field, Values
 from kambin.phantom.tissue import Material
 from kambin.volume import Grid
@@ -66,6 +67,15 @@ class Piece:
     shape: Field
     layers: tuple[Layer, ...]
     structure: Structure | None = None
+
+
+def named_shapes(pieces: Iterable[Piece]) -> Mapping[Structure, Field]:
+    """The shape of each structure, in painting order; one that has several pieces is their union, in the place of the first."""
+    found: dict[Structure, list[Field]] = {}
+    for piece in pieces:
+        if piece.structure is not None:
+            found.setdefault(piece.structure, []).append(piece.shape)
+    return MappingProxyType({name: shapes[0] if len(shapes) == 1 else Union(tuple(shapes)) for name, shapes in found.items()})
 
 
 def paint_labels(shapes: Sequence[tuple[int, Field]], grid: Grid, *, progress: Progress | None = None) -> npt.NDArray[np.uint16]:

@@ -14,7 +14,7 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
-from kambin.anatomy.structures import Side
+from kambin.anatomy.structures import Kind, Side, Structure
 from kambin.geometry import FloatArray, Frame
 from kambin.phantom.column import Column
 from kambin.phantom.column_line import ColumnLine, column_line
@@ -36,6 +36,7 @@ _GUT_WALL_MM = 2.0
 _GUT = (Layer(Tissue.BOWEL_WALL), Layer(Tissue.BOWEL_CONTENT, _GUT_WALL_MM))
 _COLON = (Layer(Tissue.BOWEL_WALL), Layer(Tissue.STOOL, _GUT_WALL_MM))
 _VEIN, _ARTERY = ((Layer(Tissue.VESSEL_WALL), Layer(blood, 0.7)) for blood in (Tissue.VENOUS_BLOOD, Tissue.ARTERIAL_BLOOD))
+_BOWEL = Structure(Kind.BOWEL)
 _LOOPS = 53
 _GAS = (Layer(Tissue.GAS),)
 
@@ -71,7 +72,7 @@ def visceral_pieces(parameters: PatientParameters, column: Column) -> tuple[Piec
     pieces = [piece for side in Side for piece in _kidney_pieces(room, kidneys[side], side)]
     pieces += _upper_organs(room, kidneys)
     loops = _small_bowel(room, uniforms(6, round(parameters.variant), _LOOPS))
-    pieces.append(Piece(Cut(loops, tuple(Offset(part, 3.0) for part in colon[:4]), 2.0), _GUT))
+    pieces.append(Piece(Cut(loops, tuple(Offset(part, 3.0) for part in colon[:4]), 2.0), _GUT, _BOWEL))
     pieces.append(Piece(_bladder(room), (Layer(Tissue.BOWEL_WALL), Layer(Tissue.BOWEL_CONTENT, 3.0))))
     vessels = (room.vessels.arteries, room.vessels.veins)
     beside = {side: (kidneys[side], quadratus(line, side), psoas_loft(parameters, line, side)) for side in Side}
@@ -88,7 +89,7 @@ def visceral_pieces(parameters: PatientParameters, column: Column) -> tuple[Piec
 
 def _colon_pieces(gut: Field, gas_level: Field) -> list[Piece]:
     """A piece of colon, and the gas that floats in it."""
-    return [Piece(gut, _COLON), Piece(Common((Offset(gut, -_GUT_WALL_MM - 0.5), gas_level)), _GAS)]
+    return [Piece(gut, _COLON, _BOWEL), Piece(Common((Offset(gut, -_GUT_WALL_MM - 0.5), gas_level)), _GAS)]
 
 
 # Right of the middle, height in vertebrae, distance before the column, radius: mean man's millimetres.
@@ -106,7 +107,7 @@ def _before_the_vessels(room: _Room) -> list[Piece]:
     bowel = Cut(_along(room, _DUODENUM), clear_of, 3.0)
     gland = Cut(_along(room, _PANCREAS), (*clear_of, Offset(bowel, 1.0)), 3.0)
     vessels = [Piece(Cut(tree, clear_of[:2], 1.0), layers) for tree, layers in ((vein, _VEIN), (artery, _ARTERY))]
-    return [Piece(bowel, _GUT), Piece(gland, (Layer(Blend(Tissue.SPLEEN, Tissue.MESENTERY, 0.25)),)), *vessels]
+    return [Piece(bowel, _GUT, _BOWEL), Piece(gland, (Layer(Blend(Tissue.SPLEEN, Tissue.MESENTERY, 0.25)),)), *vessels]
 
 
 def _along(room: _Room, rows: Sequence[tuple[float, float, float, float]]) -> Field:
@@ -160,7 +161,7 @@ def _kidney_pieces(room: _Room, kidney: Field, side: Side) -> list[Piece]:
     """Cortex, pyramids, the fat of the sinus, and the vessels of the hilum."""
     frame, scale = _kidney_frame(room.line, side), room.line.scale
     half = (_KIDNEY_HALF_MM[0] * scale, _KIDNEY_HALF_MM[1] * scale, 0.5 * _KIDNEY_LENGTH_MM[side] * scale)
-    pieces = [Piece(kidney, (Layer(Tissue.KIDNEY_CORTEX),))]
+    pieces = [Piece(kidney, (Layer(Tissue.KIDNEY_CORTEX),), Structure(Kind.KIDNEY, side=side))]
     inner = Offset(kidney, -6.5 * scale)
     pieces.append(Piece(Common((inner, _pyramids(frame, half, side)), 2.0), (Layer(Tissue.KIDNEY_MEDULLA),)))
     sinus = Egg(frame.moved_to(frame.world([-side.sign * 0.42 * half[0], 0.0, 0.0])), (0.46 * half[0], 0.34 * half[1], 0.46 * half[2]))

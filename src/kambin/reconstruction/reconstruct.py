@@ -93,7 +93,10 @@ def _segment_doubts(segments: list[MotionSegment], missing: Mapping[str, str]) -
 
 
 def _shapes(segmentation: Segmentation, bones: tuple[BoneMask, ...], tell: Progress) -> dict[str, Solid]:
-    """Shapes of all that is labelled: whole bones by level, bodies where told apart, the rest by structure key."""
+    """Shapes of all that is labelled: whole bones by level, bodies where told apart, the rest by structure key.
+
+    The trunk holds all that is labelled: its surface is the skin, without the walls of what lies within.
+    """
     masks: Masks = {}
     for bone in bones:
         masks[bone.level.value] = _whole(bone, segmentation)
@@ -109,7 +112,7 @@ def _shapes(segmentation: Segmentation, bones: tuple[BoneMask, ...], tell: Progr
         vertebral = structure.kind.is_vertebral or structure.kind is Kind.SACRUM
         nameless = structure.kind.is_levelled and structure.level is None
         if not vertebral and not nameless and counts[structure] >= _FEWEST_VOXELS:
-            masks[structure.key] = _of(segmentation, (structure,))
+            masks[structure.key] = _of(segmentation, segmentation.structures if structure.kind is Kind.TRUNK else (structure,))
     if not masks:
         raise InputError("labels", "expected structures with voxels, found none")
     done: list[str] = []

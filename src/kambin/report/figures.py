@@ -62,7 +62,7 @@ def whole_spine_views(atelier: Atelier) -> list[Figure]:
     stage, frame = atelier.stage, atelier.model.patient_frame
     if stage is None:
         return []
-    shown = [structure for structure in atelier.solids if structure.kind is not Kind.TRUNK]
+    shown = [structure for structure in atelier.solids if structure.kind not in (Kind.TRUNK, Kind.BOWEL)]
     bones = [vertebra.solid.mesh.vertices_mm for vertebra in atelier.model.vertebrae]
     bones += [atelier.solids[structure].mesh.vertices_mm for structure in atelier.of_kind(Kind.HIP)]
     local = frame.local(np.concatenate(bones))

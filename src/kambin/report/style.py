@@ -31,6 +31,8 @@ _LOOKS = {
     Kind.ILIAC_ARTERY: Look("#c85248", "#d0342a", 0.95, "common iliac artery"),
     Kind.VENA_CAVA: Look("#3d6aa8", "#2f6fc4", 0.95, "vena cava"),
     Kind.ILIAC_VEIN: Look("#5580b8", "#2f6fc4", 0.95, "common iliac vein"),
+    Kind.KIDNEY: Look("#9e584a", "#8c3f33", 0.9, "kidney"),
+    Kind.BOWEL: Look("#d4a088", "#b0705a", 0.35, "bowel"),
     Kind.TRUNK: Look("#e8d3c2", "#b99c86", 0.12, "skin"),
 }
 

@@ -33,7 +33,7 @@ from kambin.phantom.nerves import build_roots
 from kambin.phantom.parameters import PatientParameters, ranges
 from kambin.phantom.patient import Patient
 from kambin.phantom.population import sample
-from kambin.phantom.raster import Layer, Piece
+from kambin.phantom.raster import Layer, Piece, named_shapes
 from kambin.phantom.ribs import rib_pieces
 from kambin.phantom.sac import build_sac
 from kambin.phantom.sacrum import SacrumShape, build_sacrum
@@ -294,8 +294,7 @@ def _build(atlas: SurfaceAtlas, parameters: PatientParameters) -> Patient:
         *sac,
     )
     parts = {name: part for level, whole in vertebrae.items() for name, part in _parts(column, level, whole).items()}
-    named = {piece.structure: piece.shape for piece in pieces if piece.structure is not None}
-    return Patient(parameters, column, pieces, MappingProxyType(named), MappingProxyType(parts))
+    return Patient(parameters, column, pieces, named_shapes(pieces), MappingProxyType(parts))
 
 
 def _outside(root: Piece, sac: Field) -> Piece:

@@ -14,6 +14,7 @@ from kambin.phantom.column import Column
 from kambin.phantom.compose import Balls, Blocks, Spans, levels, spans
 from kambin.phantom.field import Box, Field, Points, Values
 from kambin.phantom.patient import Patient
+from kambin.phantom.raster import named_shapes
 from kambin.phantom.surfaces.lattice import trilinear
 from kambin.phantom.vertebra import Part
 
@@ -140,11 +141,10 @@ class Warped:
 def warped_patient(patient: Patient, warp: Warp) -> Patient:
     """A patient in bent space: every piece, structure and part; the frames of the column are taken along as rigid bodies."""
     pieces = tuple(replace(piece, shape=Warped(piece.shape, warp)) for piece in patient.pieces)
-    named = {piece.structure: piece.shape for piece in pieces if piece.structure is not None}
     parts = {
         name: Part(Warped(part.whole, warp), Warped(part.own, warp), Warped(part.others, warp)) for name, part in patient.parts.items()
     }
-    return Patient(patient.parameters, _moved(patient.column, warp), pieces, MappingProxyType(named), MappingProxyType(parts))
+    return Patient(patient.parameters, _moved(patient.column, warp), pieces, named_shapes(pieces), MappingProxyType(parts))
 
 
 def _moved(column: Column, warp: Warp) -> Column:
