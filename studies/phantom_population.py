@@ -13,6 +13,7 @@ import argparse
 import csv
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,7 +25,7 @@ from kambin.phantom import Patient, PatientParameters, build_patient, sample
 from kambin.phantom.field import Field
 from kambin.phantom.raster import Piece
 from kambin.phantom.tissue import Tissue
-from kambin.phantom.truth import angles, corridor, foramen, heights, sections
+from kambin.phantom.truth import angles, corridor, foramen, heights, scene, sections, triangles
 from kambin.phantom.truth.anatomy import Space, anatomy_of
 from kambin.phantom.truth.endplates import Segment, level_in
 from kambin.phantom.truth.plane import extent
@@ -79,7 +80,8 @@ def _of_space(patient: Patient, table: Table, space: Space) -> Iterator[Row]:
         yield from _taken(name, lambda: table._crest(space, Side.RIGHT, STEP_MM), Side.RIGHT)
     if name == "L5/S1":
         yield from _taken(name, lambda: corridor.interlaminar_window(table.segment(space, STEP_MM), 0.8 * STEP_MM))
-    # The triangles, KT and ST, join here when the truth has them.
+        for side in Side:
+            yield from _taken(name, lambda side=side: _triangles(table, space, side), side)
     if name in ("L3/L4", "L4/L5"):
         yield from _taken(name, lambda: _skin_to_epidural(patient, table.segment(space, STEP_MM)))
 
@@ -115,6 +117,18 @@ def _arteries(patient: Patient, table: Table, space: Space) -> Taken:
 
 def _blood(pieces: tuple[Piece, ...]) -> Field:
     return next(piece.shape for piece in pieces if piece.layers[0].tissue is Tissue.ARTERIAL_BLOOD)
+
+
+def _triangles(table: Table, space: Space, side: Side) -> Taken:
+    """The Kambin triangle in the view where it is largest, and the safe triangle in its standard view, where there are any."""
+    segment, neck = table.segment(space, STEP_MM), table.neck(corridor.exiting_level(space), side, STEP_MM)
+    seen = scene.scene_of(table.anatomy, segment, side, neck.outline_mm)
+    found: dict[str, float] = {}
+    with suppress(Unknown):
+        found["KT*"] = triangles.at_its_largest(seen, "KT", STEP_MM)["KT*"][0]
+    with suppress(Unknown):
+        found["ST"] = triangles.in_standard_view(seen, "ST", STEP_MM)["ST"]
+    return found
 
 
 def _skin_to_epidural(patient: Patient, segment: Segment) -> Taken:
@@ -160,7 +174,7 @@ PUBLISHED = (
     Series("FH", "mm", "AANS 2025", _cells((POOLED,), "17.7", "3.0")),
     Series("FH", "mm", "Liu 2022", _cells(_BOTTOM, "15.7"), borrowed_sd=3.0),
     Series("FW", "mm", "Liu 2022", _cells(_BOTTOM, "6.9"), borrowed_sd=2.1),
-    Series("KT", "mm²", "Fan", _cells(_BOTTOM, "37.8", "20.9")),
+    Series("KT*", "mm²", "Fan", _cells(_BOTTOM, "37.8", "20.9")),
     Series("ST", "mm²", "Fan", _cells(_BOTTOM, "8.69", "2.24")),
     Series("OC", "mm", "Li 2018", _cells(SEGMENTS[:1], "18.9"), borrowed_sd=4.2),
     Series("OC", "mm", "J Orthop Surg Res 2022", _cells(_OC, "16.3 15.5", "4.2 4.6")),
