@@ -75,7 +75,7 @@ def test_clearances_are_those_of_the_meshes(plans: dict[Side, Plan], side: Side)
             distance = clearance.room_mm + channel.radius_mm
             if 0.3 < distance < REACH_MM - 1.5:
                 true = min(closest_points_between(axis, solid.mesh).distance_mm for solid in clearance.obstacle.solids)
-                assert distance == pytest.approx(true, abs=0.2), clearance.obstacle.name
+                assert distance == pytest.approx(true, abs=0.02), clearance.obstacle.name
                 compared += 1
     assert compared > 10
 

@@ -12,6 +12,7 @@ from kambin.anatomy.structures import Side
 from kambin.geometry import Frame
 from kambin.geometry.mesh_distance import closest_points_between
 from kambin.planning.channel import Channel, direction_of
+from kambin.planning.exact import axis_to_surface
 from kambin.planning.field import REACH_MM, DistanceField, distance_field, lattice_about
 from kambin.planning.lowest import lowest_along
 from kambin.planning.search import Cone, roomiest_lines, targets_about
@@ -78,7 +79,7 @@ def test_fields_are_the_distance_and_negative_inside(shape: tuple[Level, Solid, 
     beside = (true > -1.0) & (true < REACH_MM - 1.5)
     assert beside.sum() > 2_000
     error = field.at(points[beside]) - true[beside]
-    assert np.quantile(np.abs(error), 0.99) < 0.15
+    assert np.quantile(np.abs(error), 0.99) < 0.2
     assert abs(error.mean()) < 0.05
     assert (field.at(points[true < -0.4]) < 0).all()
 
@@ -89,7 +90,7 @@ def test_channels_are_as_far_as_the_closed_form_says(shape: tuple[Level, Solid, 
         true = float(level(channel.at(np.linspace(0.0, channel.length_mm, 4_000))).min())
         if -1.0 < true < REACH_MM - 2.0:
             found, where = lowest_along(field, channel.target_mm[None], channel.direction[None], channel.length_mm)
-            assert found[0] == pytest.approx(true, abs=0.2)
+            assert found[0] == pytest.approx(true, abs=0.2 if true < 6.0 else 0.3)
             assert float(level(channel.at(where[0]))) == pytest.approx(true, abs=0.3)
 
 
@@ -103,9 +104,11 @@ def test_channels_are_as_far_as_the_mesh_is(shape: tuple[Level, Solid, DistanceF
         true = closest_points_between(axis, solid.mesh).distance_mm
         if true < REACH_MM - 2.0:
             compared += 1
-            assert lowest_along(field, channel.target_mm[None], channel.direction[None], channel.length_mm)[0][0] == pytest.approx(
-                true, abs=0.2
-            )
+            found, _ = lowest_along(field, channel.target_mm[None], channel.direction[None], channel.length_mm)
+            assert found[0] == pytest.approx(true, abs=0.2 if true < 6.0 else 0.3)
+            exact = axis_to_surface(channel, solid, float(found[0]))
+            assert exact is not None
+            assert exact[0] == pytest.approx(true, abs=1e-9)
     assert compared >= 5
 
 

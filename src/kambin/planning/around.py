@@ -10,11 +10,15 @@ import numpy as np
 from kambin.anatomy.structures import Side
 from kambin.geometry import FloatArray, Frame
 from kambin.planning.channel import Channel
+from kambin.planning.exact import axis_to_surface
 from kambin.planning.field import REACH_MM, DistanceField
 from kambin.planning.fields import Fields
 from kambin.planning.lowest import lowest_along
 from kambin.planning.obstacles import Obstacle, surroundings
 from kambin.spine import MotionSegment, Solid, SpineModel
+
+_OUTSIDE_MM = 0.3
+"""An axis that keeps further than this by its field does not enter the structure."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,11 +133,19 @@ class Around:
         return tuple(obstacle for obstacle in self.fields if obstacle.group == key)
 
     def clearance(self, channel: Channel, obstacle: Obstacle) -> Clearance:
-        """How far a channel keeps from one structure, to a fifth of a millimetre."""
-        lowest, where = lowest_along(self.fields[obstacle], channel.target_mm[None], channel.direction[None], channel.length_mm)
-        near = bool(lowest[0] < REACH_MM - 0.1)  # the last of it is read between a distance and nothing
-        room = float(lowest[0]) - channel.radius_mm if near else None
-        return Clearance(obstacle, room, float(where[0]), channel.at(float(where[0])))
+        """How far a channel keeps from one structure.
+
+        Exact to the surface where the axis stays outside and nothing was cut away from it; to a fifth of a millimetre elsewhere.
+        """
+        lowest, where = (
+            float(found[0])
+            for found in lowest_along(self.fields[obstacle], channel.target_mm[None], channel.direction[None], channel.length_mm)
+        )
+        near = lowest < REACH_MM - 0.1  # the last of it is read between a distance and nothing
+        if near and lowest > _OUTSIDE_MM and not obstacle.without:
+            found = [axis_to_surface(channel, solid, lowest) for solid in obstacle.solids]
+            lowest, where = min((each for each in found if each is not None), default=(lowest, where))
+        return Clearance(obstacle, lowest - channel.radius_mm if near else None, where, channel.at(where))
 
     def clearances(self, channel: Channel) -> tuple[Clearance, ...]:
         """Those of all structures, the tightest first."""
