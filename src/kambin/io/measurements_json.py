@@ -165,16 +165,22 @@ def _row(row: Measurement) -> dict[str, Any]:
         "plausible": [float(bound) for bound in row.quantity.plausible],
         "published": None if published is None else _published(published),
         "definition": row.quantity.definition,
-        "evidence": _evidence(row),
+        "evidence": evidence_document(row.evidence, f"{row.quantity.symbol} at {row.level}"),
     }
 
 
-def _evidence(row: Measurement) -> dict[str, Any]:
-    evidence = row.evidence
+def evidence_document(evidence: Evidence, of: str) -> dict[str, Any]:
+    """Evidence as plain values; `read_evidence` is the inverse.
+
+    Raises
+    ------
+    ValueError
+        When a position is not finite; names what it is the evidence `of`.
+    """
     arrays = [p.position_mm for p in evidence.points] + [c.points_mm for c in evidence.curves]
     arrays += [array for plane in evidence.planes for array in (plane.origin_mm, plane.normal)]
     if not all(np.isfinite(array).all() for array in arrays):
-        raise ValueError(f"expected finite evidence for {row.quantity.symbol} at {row.level}, found NaN or infinity in it")
+        raise ValueError(f"expected finite evidence for {of}, found NaN or infinity in it")
     return {
         "view": evidence.view,
         "points": [{"name": p.name, "position_mm": np.asarray(p.position_mm, dtype=float).tolist()} for p in evidence.points],
@@ -222,8 +228,14 @@ def _read_quantity(entry: Mapping[str, Any]) -> Quantity:
 
 
 def _read_row(entry: Mapping[str, Any], quantity: Quantity) -> Measurement:
-    seen = entry["evidence"]
-    evidence = Evidence(
+    evidence = read_evidence(entry["evidence"])
+    side = None if entry["side"] is None else Side(entry["side"])
+    return Measurement(quantity, entry["level"], side, entry["value"], entry["reason"], evidence, tuple(entry["doubts"]))
+
+
+def read_evidence(seen: Mapping[str, Any]) -> Evidence:
+    """The evidence that `evidence_document` made plain."""
+    return Evidence(
         tuple(EvidencePoint(p["name"], _array(p["position_mm"])) for p in seen["points"]),
         tuple(
             EvidenceCurve(c["name"], _array(c["points_mm"]).reshape(-1, 3), closed=c["closed"], role=c["role"])
@@ -233,8 +245,6 @@ def _read_row(entry: Mapping[str, Any], quantity: Quantity) -> Measurement:
         seen["facts"],
         seen["view"],
     )
-    side = None if entry["side"] is None else Side(entry["side"])
-    return Measurement(quantity, entry["level"], side, entry["value"], entry["reason"], evidence, tuple(entry["doubts"]))
 
 
 def _array(values: Any) -> np.ndarray[Any, np.dtype[np.float64]]:
