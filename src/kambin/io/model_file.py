@@ -99,6 +99,7 @@ class _Saver:
             "patient_frame": _frame(model.patient_frame),
             "doubts": [[doubt.severity.value, doubt.text] for doubt in model.doubts],
             "provenance": plain(model.provenance),
+            "drawn": sorted(structure.key for structure in model.drawn),
         }
         shared = {"vertebra_count": len(vertebrae), "solids": self._solid_entries, "endplates": self._endplate_entries}
         return {"schema": SCHEMA, "model": _whole(entry, SpineModel), "shared": shared}
@@ -184,6 +185,7 @@ class _Loader:
             patient_frame=_read_frame(document["patient_frame"]),
             doubts=tuple(Doubt(Severity(severity), text) for severity, text in document["doubts"]),
             provenance=document["provenance"],
+            drawn=frozenset(Structure.from_key(key) for key in document.get("drawn", ())),
         )
 
     def _array(self, name: str) -> npt.NDArray[Any]:

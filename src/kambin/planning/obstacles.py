@@ -52,7 +52,8 @@ class Surroundings:
     reamable
         The superior articular process of the lower vertebra, or None where the model has none by itself.
     missing
-        What should have been kept clear of and is not in the model: "exiting L5 root", in the order of `MARGINS_MM`.
+        What should have been kept clear of and was not seen, in the order of `MARGINS_MM`: "exiting L5 root". It is not in the model, or was
+        drawn there by hand; then it is among the obstacles too.
     """
 
     obstacles: tuple[Obstacle, ...]
@@ -81,7 +82,9 @@ def surroundings(model: SpineModel, segment: MotionSegment, side: Side) -> Surro
         found += [Obstacle(group, structure.label, (solid,)) for structure, solid in model.solids.items() if structure.kind in kinds]
     found += list(_bones(model, segment, side))
     reamable = lower.part(Kind.SUPERIOR_ARTICULAR, side)
-    return Surroundings(tuple(found), reamable, tuple(name for _, name, solids in wanted if not solids))
+    drawn = {id(model.solids[structure]) for structure in model.drawn}
+    seen = {name for _, name, solids in wanted if solids and not drawn & {id(solid) for solid in solids}}
+    return Surroundings(tuple(found), reamable, tuple(name for _, name, _ in wanted if name not in seen))
 
 
 _BY_KIND = {

@@ -172,6 +172,8 @@ class SpineModel:
         Worst first.
     provenance
         Inputs with checksums, scheme, parameters, version.
+    drawn
+        Those of the solids that somebody drew by hand: modelled, not seen.
     """
 
     grid: Grid
@@ -184,6 +186,7 @@ class SpineModel:
     patient_frame: Frame
     doubts: tuple[Doubt, ...] = ()
     provenance: Mapping[str, Any] = field(default_factory=dict)
+    drawn: frozenset[Structure] = frozenset()
 
     def __post_init__(self) -> None:
         for name in ("table", "missing_segments", "solids", "provenance"):
