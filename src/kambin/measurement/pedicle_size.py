@@ -92,6 +92,15 @@ def pedicle_size(vertebra: Vertebra, side: Side) -> dict[Quantity, tuple[float, 
     return result
 
 
+def pedicle_outline_mm(vertebra: Vertebra, side: Side) -> FloatArray:
+    """The outline of one pedicle's smallest section, RAS, shape (n, 3). Raises as `pedicle_size`."""
+    neck = vertebra.pedicles.get(side)
+    if neck is None:
+        raise NotMeasurable(f"no {side} pedicle of {vertebra.level} was found")
+    plane, loop = _smallest_section(vertebra, side, neck)
+    return _world(plane, side, loop)
+
+
 def _smallest_section(vertebra: Vertebra, side: Side, neck: PedicleNeck) -> tuple[Frame, FloatArray]:
     """The plane of a pedicle's smallest section, its anterior axis the normal, and the outline in (out, cranial) of that plane.
 

@@ -5,23 +5,33 @@ from __future__ import annotations
 import numpy as np
 
 from kambin.anatomy.structures import Side
-from kambin.geometry import FloatArray
+from kambin.geometry import FloatArray, Frame
+from kambin.measurement.pedicle_size import pedicle_outline_mm
 from kambin.measurement.result import NotMeasurable
-from kambin.spine import MotionSegment
+from kambin.spine import MotionSegment, Vertebra
 
 
 def medial_pedicle_line_mm(segment: MotionSegment, side: Side) -> float:
-    """How far along *right* of the segment's frame the medial borders of its pedicles lie: the mean of those that were found.
+    """How far along *right* of the segment's frame the medial borders of its pedicles lie, as they are seen from behind: of each the
+    innermost point of its narrowest section, and the mean of those that were found.
 
     Raises
     ------
     NotMeasurable
         When no pedicle of that side was found.
     """
-    necks = [vertebra.pedicles[side] for vertebra in (segment.upper, segment.lower) if side in vertebra.pedicles]
-    if not necks:
+    found = [_medial_border_mm(vertebra, segment.frame, side) for vertebra in (segment.upper, segment.lower) if side in vertebra.pedicles]
+    if not found:
         raise NotMeasurable(f"no {side} pedicle of {segment.upper.level} or {segment.lower.level} was found")
-    return float(np.mean([segment.frame.local(neck.medial_mm)[0] for neck in necks]))
+    return float(np.mean(found))
+
+
+def _medial_border_mm(vertebra: Vertebra, frame: Frame, side: Side) -> float:
+    try:
+        outline = pedicle_outline_mm(vertebra, side)
+    except NotMeasurable:  # of a pedicle without a section of its own, the border that its parts were told apart by
+        outline = vertebra.pedicles[side].medial_mm[None]
+    return float(side.sign * (side.sign * frame.local(outline)[:, 0]).min())
 
 
 def point_b_mm(segment: MotionSegment, side: Side) -> FloatArray:
