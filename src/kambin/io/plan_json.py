@@ -20,7 +20,7 @@ from kambin.io.plain import json_text, plain
 from kambin.planning.around import Clearance
 from kambin.planning.channel import Channel
 from kambin.planning.entry import Entry
-from kambin.planning.obstacles import Obstacle, surroundings
+from kambin.planning.obstacles import Obstacle, approach_obstacles, surroundings
 from kambin.planning.result import Plan, Plans
 from kambin.planning.search import Cone
 from kambin.planning.way import Change, Verdict, WayIn
@@ -251,7 +251,9 @@ def _obstacles(path: str | Path, model: SpineModel, entry: Mapping[str, Any]) ->
     segment = model.segment(entry["level"])
     if segment is None:
         raise InputError(path, f"expected plans of the model beside it, found one of {entry['level']}, which it does not have")
-    return {obstacle.name: obstacle for obstacle in surroundings(model, segment, Side(entry["side"])).obstacles}
+    side = Side(entry["side"])
+    about = (*surroundings(model, segment, side).obstacles, *approach_obstacles(model, segment, side))
+    return {obstacle.name: obstacle for obstacle in about}
 
 
 def _array(values: Any) -> FloatArray:

@@ -19,6 +19,8 @@ from kambin.spine import MotionSegment, Solid, SpineModel
 
 _OUTSIDE_MM = 0.3
 """An axis that keeps further than this by its field does not enter the structure."""
+_ROOM_MM = 5.0
+"""Room beyond a wide tube's wall that is of interest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,9 +144,13 @@ class Around:
             for found in lowest_along(self.fields[obstacle], channel.target_mm[None], channel.direction[None], channel.length_mm)
         )
         near = lowest < REACH_MM - 0.1  # the last of it is read between a distance and nothing
-        if near and lowest > _OUTSIDE_MM and not obstacle.without:
-            found = [axis_to_surface(channel, solid, lowest) for solid in obstacle.solids]
-            lowest, where = min((each for each in found if each is not None), default=(lowest, where))
+        # a field ends before, or not far beyond, the wall of a wide tube
+        about = lowest if near else max(REACH_MM, channel.radius_mm + _ROOM_MM)
+        if lowest > _OUTSIDE_MM and not obstacle.without and (near or about > REACH_MM):
+            found = [axis_to_surface(channel, solid, about) for solid in obstacle.solids]
+            exact = min((each for each in found if each is not None), default=None)
+            if exact is not None:
+                (lowest, where), near = exact, True
         return Clearance(obstacle, lowest - channel.radius_mm if near else None, where, channel.at(where))
 
     def clearances(self, channel: Channel) -> tuple[Clearance, ...]:

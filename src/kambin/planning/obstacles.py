@@ -10,10 +10,10 @@ from kambin.anatomy.structures import Kind, Level, Side
 from kambin.spine import MotionSegment, Solid, SpineModel, Vertebra
 
 MARGINS_MM: Mapping[str, float] = MappingProxyType(
-    {"nerve": 1.0, "dura": 1.0, "vessel": 3.0, "viscera": 5.0, "iap": 0.0, "transverse": 0.0, "ilium": 0.0, "bone": 0.0}
+    {"nerve": 1.0, "dura": 1.0, "vessel": 3.0, "viscera": 5.0, "iap": 0.0, "transverse": 0.0, "ilium": 0.0, "bone": 0.0, "psoas": -15.0}
 )
 """The room that a channel leaves to each group of structures, unless the surgeon says otherwise. The superior articular process is in none:
-it may be reamed."""
+it may be reamed. A negative margin is how far a structure may be moved aside: see `kambin.planning.oblique` for the psoas."""
 
 PROCESSES = (Kind.SUPERIOR_ARTICULAR, Kind.INFERIOR_ARTICULAR, Kind.TRANSVERSE)
 """The parts of a vertebra that are obstacles of their own, or may be reamed."""
@@ -85,6 +85,15 @@ def surroundings(model: SpineModel, segment: MotionSegment, side: Side) -> Surro
     drawn = {id(model.solids[structure]) for structure in model.drawn}
     seen = {name for _, name, solids in wanted if solids and not drawn & {id(solid) for solid in solids}}
     return Surroundings(tuple(found), reamable, tuple(name for _, name, _ in wanted if name not in seen))
+
+
+def approach_obstacles(model: SpineModel, segment: MotionSegment, side: Side) -> tuple[Obstacle, ...]:
+    """What only some approaches keep clear of: the psoas (others do not come near it), the process that others may ream."""
+    wanted = (
+        ("psoas", f"{side} psoas", _alone(model.solid(Kind.PSOAS, None, side))),
+        ("bone", f"{segment.lower.level} superior articular process", _parts(segment.lower, side, Kind.SUPERIOR_ARTICULAR)),
+    )
+    return tuple(Obstacle(group, name, solids) for group, name, solids in wanted if solids)
 
 
 _BY_KIND = {

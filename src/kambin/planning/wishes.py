@@ -48,13 +48,15 @@ class Wishes:
         if unknown:
             raise ValueError(f"margins: expected groups among {', '.join(MARGINS_MM)}, found {', '.join(unknown)}")
         for group, margin in self.margins_mm.items():
-            if not -self.radius_mm <= margin <= 10.0:
-                lowest = f"-{self.radius_mm:g} mm (the radius, so that the axis stays outside)"
+            if not (-20.0 if group == "psoas" else -self.radius_mm) <= margin <= 10.0:
+                lowest = "-20 mm" if group == "psoas" else f"-{self.radius_mm:g} mm (the radius, so that the axis stays outside)"
                 raise ValueError(f"margin of {group}: expected {lowest} to 10 mm, found {margin:g} mm")
         object.__setattr__(self, "margins_mm", MappingProxyType({**MARGINS_MM, **self.margins_mm}))
 
     def but(self, **changed: Any) -> Wishes:
         """The same with some fields changed; margins are changed group by group.
+
+        Of a narrower channel no more than its radius may lie in what is pushed aside.
 
         Raises
         ------
@@ -64,6 +66,6 @@ class Wishes:
         unknown = sorted(set(changed) - set(self.__dataclass_fields__))
         if unknown:
             raise ValueError(f"wishes: expected {', '.join(self.__dataclass_fields__)}, found {', '.join(unknown)}")
-        if "margins_mm" in changed:
-            changed = {**changed, "margins_mm": {**self.margins_mm, **changed["margins_mm"]}}
-        return replace(self, **changed)
+        radius = changed.get("radius_mm", self.radius_mm)
+        held = {group: margin if group == "psoas" else max(margin, -radius) for group, margin in self.margins_mm.items()}
+        return replace(self, **{**changed, "margins_mm": {**held, **changed.get("margins_mm", {})}})
