@@ -20,6 +20,7 @@ from kambin.io.plain import json_text, plain
 from kambin.planning.around import Clearance
 from kambin.planning.channel import Channel
 from kambin.planning.entry import Entry
+from kambin.planning.entry_map import EntryMap
 from kambin.planning.obstacles import Obstacle, approach_obstacles, surroundings
 from kambin.planning.result import Plan, Plans
 from kambin.planning.search import Cone
@@ -123,6 +124,7 @@ def _plan(plan: Plan) -> dict[str, Any]:
         "evidence": evidence_document(plan.evidence, plan.name),
         "published": None if plan.published is None else _way(plan, plan.published),
         "ways": [_way(plan, way) for way in plan.ways],
+        "entry_map": None if plan.entry_map is None else plain(vars(plan.entry_map)),
     }
 
 
@@ -143,7 +145,12 @@ def _read_plan(entry: Mapping[str, Any], obstacles: Mapping[str, Obstacle]) -> P
         evidence=read_evidence(entry["evidence"]),
         not_seen=tuple(entry["not_seen"]),
         warnings=tuple(entry["warnings"]),
+        entry_map=_read_map(entry.get("entry_map")),
     )
+
+
+def _read_map(entry: Mapping[str, Any] | None) -> EntryMap | None:
+    return None if entry is None else EntryMap(**{name: _array(values) for name, values in entry.items()})
 
 
 def _wishes(asked: Wishes) -> dict[str, Any]:

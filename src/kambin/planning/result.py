@@ -10,6 +10,7 @@ from typing import Any
 from kambin.anatomy.structures import Side
 from kambin.geometry import FloatArray, Frame
 from kambin.measurement.result import Evidence
+from kambin.planning.entry_map import EntryMap
 from kambin.planning.way import Verdict, WayIn
 from kambin.planning.wishes import Wishes
 
@@ -44,6 +45,8 @@ class Plan:
         Structures that should have been kept clear of and are not in the model.
     warnings
         What its reader must know first.
+    entry_map
+        Room by direction, for a map; None where the approach swept none.
     """
 
     level: str
@@ -59,6 +62,7 @@ class Plan:
     evidence: Evidence = field(default_factory=Evidence)
     not_seen: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    entry_map: EntryMap | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "figures", MappingProxyType(dict(self.figures)))

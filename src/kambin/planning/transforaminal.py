@@ -8,6 +8,7 @@ from kambin.geometry import FloatArray
 from kambin.measurement.result import Evidence, EvidencePoint
 from kambin.planning.around import Around
 from kambin.planning.channel import Channel, direction_of
+from kambin.planning.entry_map import entry_map
 from kambin.planning.placement import judge
 from kambin.planning.reaming import about_reamed_mm3
 from kambin.planning.result import Plan
@@ -45,7 +46,8 @@ def plan_transforaminal(model: SpineModel, around: Around, wishes: Wishes) -> Pl
         free_alpha_deg=wishes.free_alpha_deg,
     )
     published = described(model, around, placement.channel, wishes)
-    ways = tuple(described(model, around, channel, wishes) for channel in _best_channels(around, target, wishes))
+    channels, swept = _best_channels(around, target, wishes)
+    ways = tuple(described(model, around, channel, wishes) for channel in channels)
     points = [EvidencePoint("b", target)]
     points += [] if placement.contact_mm is None else [EvidencePoint("c", placement.contact_mm)]
     points += [] if published.entry is None else [EvidencePoint("d", published.entry.point_mm)]
@@ -63,19 +65,21 @@ def plan_transforaminal(model: SpineModel, around: Around, wishes: Wishes) -> Pl
         evidence=Evidence(tuple(points)),
         not_seen=around.missing,
         warnings=tuple(first_warnings(around, ways)),
+        entry_map=entry_map(model, around.frame, around.side, target, swept, wishes.radius_mm),
     )
 
 
-def _best_channels(around: Around, target_mm: FloatArray, wishes: Wishes) -> list[Channel]:
-    """The best of a sweep of the whole cone and of a search for the roomiest line, refined, and different from one another."""
+def _best_channels(around: Around, target_mm: FloatArray, wishes: Wishes) -> tuple[list[Channel], Lines]:
+    """The best of a sweep of the whole cone and of a search for the roomiest line, different from one another; and the sweep."""
     free = around.free(wishes.margins_mm)
     targets = targets_about(around.frame, target_mm, wishes.cone)
     looks = (free, around.frame, around.side, targets, wishes.cone, wishes.length_mm)
-    lines = joined(sweep(*looks), roomiest_lines(*looks, enough_mm=wishes.radius_mm + ENOUGH_MM))
+    swept = sweep(*looks)
+    lines = joined(swept, roomiest_lines(*looks, enough_mm=wishes.radius_mm + ENOUGH_MM))
     worth = _worth(around, lines, wishes)
     order = np.argsort(-worth, kind="stable")
     channels = [lines.channel(index, around.frame, around.side, wishes.radius_mm, wishes.length_mm) for index in order[: 40 * _REFINED]]
-    return [channels[index] for index in distinct(channels)[:_ALTERNATIVES]]
+    return [channels[index] for index in distinct(channels)[:_ALTERNATIVES]], swept
 
 
 def _worth(around: Around, lines: Lines, wishes: Wishes) -> FloatArray:
