@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from html import escape
 
 import numpy as np
+import numpy.typing as npt
 
 from kambin.anatomy.structures import Kind, Level, Side, Structure
 from kambin.geometry import Frame, Plane
 from kambin.measurement.result import Measurement, Measurements
 from kambin.report import slices, svg
 from kambin.report.evidence import Drawn, draw_rows, seen_from
-from kambin.report.render3d import RgbImage, Stage
+from kambin.report.render3d import Stage
 from kambin.report.style import look_of
 from kambin.report.view import View
 from kambin.spine import MotionSegment, Solid, SpineModel
@@ -85,7 +86,7 @@ def whole_spine_views(atelier: Atelier) -> list[Figure]:
         overlay = [*_level_names(view, atelier.model), words_at_edges, svg.scale_bar(scale, height, 50.0)]
         note = "; hip bones left out" if len(visible) != len(shown) else ""
         caption = f"Whole spine seen {words}{note}. {edges[0].capitalize()} is on the left of the picture."
-        figures.append(Figure(_picture(view, image, overlay, caption, "render"), caption, "third"))
+        figures.append(Figure(picture(view, image, overlay, caption, "render"), caption, "third"))
     return figures
 
 
@@ -122,7 +123,7 @@ def _lateral_view(atelier: Atelier, stage: Stage, segment: MotionSegment, side: 
         "What lies outside the lateral cut is faint. " if cut is not None else ""
     )
     caption += _what_is_drawn(drawn)
-    return Figure(_picture(view, image, overlay, caption, "render"), caption, "half")
+    return Figure(picture(view, image, overlay, caption, "render"), caption, "half")
 
 
 def _posterior_view(atelier: Atelier, stage: Stage, segment: MotionSegment) -> Figure:
@@ -137,7 +138,7 @@ def _posterior_view(atelier: Atelier, stage: Stage, segment: MotionSegment) -> F
     words = svg.edge_words(view.width_px, view.height_px, "left", "right", "", "")
     overlay = [*drawn.shapes, words, svg.scale_bar(view.mm_per_px, view.height_px), *drawn.labels]
     caption = f"{segment.name} seen from behind; the patient’s left is on the left of the picture. {_what_is_drawn(drawn)}"
-    return Figure(_picture(view, image, overlay, caption, "render"), caption, "half")
+    return Figure(picture(view, image, overlay, caption, "render"), caption, "half")
 
 
 def _cranial_view(atelier: Atelier, stage: Stage, segment: MotionSegment) -> Figure:
@@ -156,7 +157,7 @@ def _cranial_view(atelier: Atelier, stage: Stage, segment: MotionSegment) -> Fig
         f"{segment.name} cut along the disc mid-plane, seen from above: the patient’s left is on the left of the picture, unlike the "
         f"axial slice. {_what_is_drawn(drawn)}"
     )
-    return Figure(_picture(view, image, overlay, caption, "render"), caption, "half")
+    return Figure(picture(view, image, overlay, caption, "render"), caption, "half")
 
 
 def _segment_bones(segment: MotionSegment) -> list[Structure]:
@@ -277,14 +278,17 @@ def _slice(
     left, right, top, bottom = edges
     letters = svg.edge_words(view.width_px, view.height_px, left, right, top, bottom)
     overlay = [*outlines, *drawn.shapes, letters, svg.scale_bar(view.mm_per_px, view.height_px), *drawn.labels]
-    return Figure(_picture(view, image, overlay, caption, kind), caption, css)
+    return Figure(picture(view, image, overlay, caption, kind), caption, css)
 
 
 # -- together -------------------------------------------------------------------------------------------------------------------
 
 
-def _picture(view: View, image: RgbImage, overlay: Iterable[str], description: str, css: str) -> str:
+def picture(view: View, image: npt.NDArray[np.uint8] | None, overlay: Iterable[str], description: str, css: str) -> str:
+    """A picture with what is drawn over it; the drawing alone where there is no image."""
     width, height = view.width_px, view.height_px
+    if image is None:
+        return svg.canvas(width, height, overlay, description, css)
     ground = f'<image href="{svg.embedded(image)}" x="0" y="0" width="{width}" height="{height}" preserveAspectRatio="none"/>'
     return svg.canvas(width, height, [ground, *overlay], description, css)
 

@@ -11,9 +11,11 @@ from typing import Any
 
 from kambin.anatomy.structures import Level
 from kambin.measurement.result import Measurements
+from kambin.planning import Plans
 from kambin.report import figures, tables
 from kambin.report.doubts import all_doubts, not_measured
 from kambin.report.figures import Atelier, Figure
+from kambin.report.plan_pages import PlanPages, plan_pages
 from kambin.report.render3d import RenderingUnavailable, Stage
 from kambin.spine import MotionSegment, Severity, SpineModel
 from kambin.volume import Grid, Scan
@@ -39,6 +41,7 @@ def build_report(
     scan: Scan | None,
     *,
     title: str,
+    plans: Plans | None = None,
     progress: Progress | None = None,
 ) -> str:
     """The report as one HTML document that needs nothing but itself.
@@ -54,11 +57,14 @@ def build_report(
         Its slices are shown under the contours; None shows the label map instead.
     title
         Heading of the page; any text.
+    plans
+        Ways in through the same model; None where nothing was planned.
     progress
         Called with what is being done and the fraction done, 0 to 1.
     """
     tell = progress or (lambda _message, _fraction: None)
     tell("preparing the 3D views", 0.0)
+    share = 0.76 if plans is None else 0.34  # of the time, for the segments
     solids = model.all_solids()
     stage, no_views = _open_stage(model)
     try:
@@ -67,15 +73,16 @@ def build_report(
         overview = figures.whole_spine_views(atelier)
         sections = []
         for index, segment in enumerate(model.segments):
-            tell(f"drawing {segment.name}", 0.12 + 0.76 * index / len(model.segments))
+            tell(f"drawing {segment.name}", 0.12 + share * index / len(model.segments))
             sections.append(_segment_section(atelier, segment))
-        tell("drawing the slices of the whole spine", 0.9)
+        tell("drawing the slices of the whole spine", 0.12 + share)
         columns = figures.whole_spine_slices(atelier) if model.vertebrae else []
+        planned = None if plans is None else plan_pages(atelier, plans, lambda what, done: tell(what, 0.5 + 0.44 * done))
     finally:
         if stage is not None:
             stage.close()
     tell("writing the page", 0.96)
-    page = _render(model, measurements, scan, title, overview, sections, columns, no_views)
+    page = _render(model, measurements, scan, title, overview, sections, columns, planned, no_views)
     tell("done", 1.0)
     return page
 
@@ -108,6 +115,7 @@ def _render(
     overview: list[Figure],
     sections: list[Section],
     columns: list[Figure],
+    plans: PlanPages | None,
     no_views: str,
 ) -> str:
     import jinja2
@@ -148,6 +156,7 @@ def _render(
             for name, reason in model.missing_segments.items()
         ],
         columns=columns,
+        plans=plans,
         vertebrae=[level for level, _rows in other if level in own],
         vertebra_rows=tables.glance_rows(measurements, [level for level, _rows in other if level in own]),
         vertebra_notes=[

@@ -20,15 +20,16 @@ _MR_PERCENTILES = (1.0, 99.5)
 _PALENESS = 0.55
 
 
-def intensity_window(scan: Scan, soft_tissue: bool) -> tuple[float, float]:
-    """The intensities shown black and white: a bone or soft-tissue window for CT, percentiles of the volume otherwise.
+def is_ct(scan: Scan) -> bool:
+    """Whether a scan is CT; one whose file does not name its modality is taken for it when it holds air-like values (below -500)."""
+    if scan.modality is None:
+        return float(scan.values[::4, ::4, ::4].min()) < -500.0
+    return scan.modality == "CT"
 
-    A scan whose file does not name its modality is taken for CT when it holds air-like values (below -500).
-    """
-    modality = scan.modality
-    if modality is None and float(scan.values[::4, ::4, ::4].min()) < -500.0:
-        modality = "CT"
-    if modality == "CT":
+
+def intensity_window(scan: Scan, soft_tissue: bool) -> tuple[float, float]:
+    """The intensities shown black and white: a bone or soft-tissue window for CT, percentiles of the volume otherwise."""
+    if is_ct(scan):
         return SOFT_WINDOW_HU if soft_tissue else BONE_WINDOW_HU
     sample = np.asarray(scan.values[::2, ::2, ::2], dtype=np.float64)
     sample = sample[np.isfinite(sample)]
