@@ -10,10 +10,11 @@ from kambin.anatomy.structures import Kind, Level, Side
 from kambin.spine import MotionSegment, Solid, SpineModel, Vertebra
 
 MARGINS_MM: Mapping[str, float] = MappingProxyType(
-    {"nerve": 1.0, "dura": 1.0, "vessel": 3.0, "viscera": 5.0, "iap": 0.0, "transverse": 0.0, "ilium": 0.0, "bone": 0.0, "psoas": -15.0}
+    {"nerve": 1.0, "dura": 1.0, "vessel": 3.0, "viscera": 5.0, "iap": 0.0, "transverse": 0.0, "ilium": 0.0, "bone": -2.0, "psoas": -15.0}
 )
 """The room that a channel leaves to each group of structures, unless the surgeon says otherwise. The superior articular process is in none:
-it may be reamed. A negative margin is how far a structure may be moved aside: see `kambin.planning.oblique` for the psoas."""
+it may be reamed. A negative margin is how far a structure may be moved aside (`kambin.planning.oblique` for the psoas), or brushed: a disc
+space is often lower than a channel is wide, whose end then grazes the rims of the endplates, and so does its side the pars."""
 
 PROCESSES = (Kind.SUPERIOR_ARTICULAR, Kind.INFERIOR_ARTICULAR, Kind.TRANSVERSE)
 """The parts of a vertebra that are obstacles of their own, or may be reamed."""
