@@ -9,7 +9,7 @@ from kambin.anatomy.structures import Kind, Level, Side, Structure
 from kambin.measurement.result import NotMeasurable
 from kambin.measurement.triangles import KAMBIN, SAFE, kambin_triangle, safe_triangle
 from kambin.phantom.parameters import PatientParameters
-from kambin.phantom.patient import build_patient
+from kambin.phantom.patient import Patient, build_patient
 from kambin.phantom.truth.anatomy import anatomy_of
 from kambin.phantom.truth.scene import scene_of
 from kambin.phantom.truth.table import STEP_MM, Table
@@ -19,19 +19,25 @@ from kambin.spine import SpineModel
 from kambin.volume import Grid, Segmentation
 
 _SPACING_MM = 0.8
+_THICK_MM = (4.4, 0.75, 0.75)
 _LEFT_OUT = {Kind.TRUNK, Kind.PSOAS}
+
+
+def modelled(patient: Patient, low_mm: tuple[float, ...], high_mm: tuple[float, ...], spacing_mm: tuple[float, float, float]) -> SpineModel:
+    """The model from labels drawn in a box."""
+    names = {name: number for number, name in enumerate((n for n in patient.shapes if n.kind not in _LEFT_OUT), start=1)}
+    low = np.array(low_mm)
+    shape = tuple(int(n) for n in np.ceil((np.array(high_mm) - low) / spacing_mm))
+    grid = Grid.axis_aligned((shape[0], shape[1], shape[2]), spacing_mm, low)
+    labels = patient.labels(grid, names, parts=False)
+    return reconstruct(Segmentation(grid, labels, {number: name for name, number in names.items()}))
 
 
 @pytest.fixture(scope="module")
 def found() -> tuple[SpineModel, dict[str, float]]:
     """The model from labels, and the true values on the right."""
     patient = build_patient(PatientParameters())
-    names = {name: number for number, name in enumerate((n for n in patient.shapes if n.kind not in _LEFT_OUT), start=1)}
-    low, high = np.array([-58.0, -88.0, -120.0]), np.array([58.0, 50.0, -10.0])
-    shape = tuple(int(n) for n in np.ceil((high - low) / _SPACING_MM))
-    grid = Grid.axis_aligned((shape[0], shape[1], shape[2]), (_SPACING_MM,) * 3, low)
-    labels = patient.labels(grid, names, parts=False)
-    model = reconstruct(Segmentation(grid, labels, {number: name for name, number in names.items()}))
+    model = modelled(patient, (-58.0, -88.0, -120.0), (58.0, 50.0, -10.0), (_SPACING_MM,) * 3)
     anatomy = anatomy_of(patient)
     table, space = Table(anatomy), anatomy.spaces[-1]
     neck = table.neck(Level.L5, Side.RIGHT, STEP_MM)
@@ -76,3 +82,20 @@ def test_without_a_root_there_is_no_hypotenuse(found: tuple[SpineModel, dict[str
     with pytest.raises(NotMeasurable, match="no left root of L5"):
         kambin_triangle(bare, segment, Side.LEFT)
     assert kambin_triangle(bare, segment, Side.RIGHT)
+
+
+def test_thick_slices_are_doubted_and_a_region_around_the_root_is_refused() -> None:
+    """Sagittal slices of 4.4 mm of a lumbarised S1. Seen at L6/S1 is only what lies above the root, with a corner beside it: 200 mm² that
+    are no Kambin triangle.
+    """
+    patient = build_patient(PatientParameters().changed({"lumbarisation": 1.0}))
+    model = modelled(patient, (-52.8, -90.0, -130.0), (52.8, 30.0, -45.0), _THICK_MM)
+    hidden, seen = model.segment("L6/S1"), model.segment("L5/L6")
+    assert hidden is not None
+    assert seen is not None
+    with pytest.raises(NotMeasurable, match="the root does not bound the Kambin triangle"):
+        kambin_triangle(model, hidden, Side.LEFT)
+    with pytest.raises(NotMeasurable, match=r"voxels of 4\.\d mm across the line of sight are coarse"):
+        safe_triangle(model, hidden, Side.LEFT)
+    _, evidence = kambin_triangle(model, seen, Side.LEFT)[KAMBIN[0]]
+    assert any("coarse" in doubt for doubt in evidence.doubts)

@@ -145,6 +145,7 @@ def _row(
         value, evidence = take()
     except NotMeasurable as reason:
         return Measurement(quantity, level, side, None, str(reason))
+    doubts = (*doubts, *evidence.doubts)
     low, high = quantity.plausible
     if not low <= value <= high:
         doubts = (*doubts, f"outside the plausible range of {low:g} to {high:g} {quantity.unit}")

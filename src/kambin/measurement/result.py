@@ -104,7 +104,7 @@ class Evidence:
     """All that is needed to show where a value came from; nothing recomputes it.
 
     `view` is how it is best seen: ``"lateral"``, ``"axial"`` (in the disc mid-plane), ``"coronal"``, ``"sagittal"`` (mid-sagittal section)
-    or None.
+    or None. `doubts` are what was seen to weaken the value while it was read.
     """
 
     points: tuple[EvidencePoint, ...] = ()
@@ -112,6 +112,7 @@ class Evidence:
     planes: tuple[EvidencePlane, ...] = ()
     facts: Mapping[str, Any] = field(default_factory=dict)
     view: str | None = None
+    doubts: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "facts", MappingProxyType(dict(self.facts)))

@@ -22,6 +22,7 @@ from kambin.measurement.pedicle_size import PEDICLE_HEIGHT, pedicle_size
 from kambin.measurement.published import PUBLISHED
 from kambin.measurement.result import Evidence, EvidenceCurve, EvidencePoint, NotMeasurable, Quantity
 from kambin.spine import MotionSegment, Solid, SpineModel, Vertebra
+from kambin.volume import Grid
 
 BoolArray = npt.NDArray[np.bool_]
 
@@ -56,6 +57,10 @@ _MIDDLE_MM = (14.0, 3.0)
 _PITCH_MM, _SIGHT_STEP_MM = 0.4, 0.6
 _SIGHT_MM = (-28.0, 36.0)
 _SLIT_MM = 0.6
+_SHARE = 0.5
+"""Of a region, that must lie where the triangle is looked for: else it is another one, or one without its border."""
+_COARSE = 0.5
+"""Voxels wider than this share of the largest circle are a doubt, wider ones than the circle a refusal."""
 _FAR_MM = 3.0
 _TRIM = 0.02
 """Levels count up to this distance."""
@@ -97,6 +102,11 @@ class ObliqueView:
         for solid in solids:
             np.minimum(result, solid.sample_box(start + _SIGHT_MM[1] * self.sight, steps, shape), out=result)
         return result
+
+    def voxel_mm(self, grid: Grid) -> float:
+        """How wide a voxel of a grid is across the line of sight, along that of the picture's axes where it is wider."""
+        steps = grid.world_from_voxel[:3, :3]
+        return float(max(np.linalg.norm(steps.T @ axis) for axis in (self.first, self.second)))
 
     def world(self, plane_mm: FloatArray) -> FloatArray:
         """RAS of plane points, shape (..., 2) to (..., 3)."""
@@ -145,8 +155,8 @@ def _taken(
     if safe:
         clear = np.minimum(clear, roof - view.lattice.second_mm)
     name = quantities[0].name
-    outline = _outline(clear, _zone(of_root.min(axis=-1) < 0, safe) & below, view.lattice, f"nothing of the {name} is seen: it is covered")
-    return _read(quantities, view, outline)
+    outline = _outline(clear, _zone(of_root.min(axis=-1) < 0, safe) & below, view.lattice, name)
+    return _read(quantities, view, outline, view.voxel_mm(model.grid))
 
 
 def _lower_edge(vertebra: Vertebra, side: Side, segment: MotionSegment) -> FloatArray:
@@ -170,8 +180,8 @@ def _zone(root: BoolArray, safe: bool) -> BoolArray:
     return np.asarray(beside & ~root)
 
 
-def _outline(clear: FloatArray, zone: BoolArray, lattice: Lattice, reason: str) -> FloatArray:
-    """The border of the clear region that has most of the zone, shape (n, 2)."""
+def _outline(clear: FloatArray, zone: BoolArray, lattice: Lattice, name: str) -> FloatArray:
+    """The border of the clear region that has most of the zone, shape (n, 2); it must lie there for the most part."""
     from scipy.ndimage import distance_transform_edt, label
 
     field = np.full(clear.shape, -_PITCH_MM)
@@ -180,26 +190,42 @@ def _outline(clear: FloatArray, zone: BoolArray, lattice: Lattice, reason: str) 
     pieces, count = label(depth > 0.5 * _SLIT_MM)
     sizes = np.bincount(pieces[zone], minlength=count + 1)
     sizes[0] = 0
+    covered = f"nothing of the {name} is seen: it is covered"
     if not sizes.any():
-        raise NotMeasurable(reason)
+        raise NotMeasurable(covered)
     own = pieces == int(sizes.argmax())
+    if sizes.max() < _SHARE * np.count_nonzero(own):
+        raise NotMeasurable(f"the root does not bound the {name}: what is seen beside it runs on around it, or the root is drawn in pieces")
     loops = contour_loops(np.minimum(field, 2.0 * _SLIT_MM - distance_transform_edt(~own, sampling=_PITCH_MM)), lattice)
     deepest = lattice.at(np.unravel_index(int(np.where(own, depth, -1.0).argmax()), own.shape))
     about = [loop for loop in loops if Section((loop,)).contains(deepest)[0]]
     if not about:
-        raise NotMeasurable(reason)
+        raise NotMeasurable(covered)
     return max(about, key=lambda loop: abs(signed_area_mm2(loop)))
 
 
 def _read(
-    quantities: tuple[Quantity, Quantity, Quantity], view: ObliqueView, outline: FloatArray
+    quantities: tuple[Quantity, Quantity, Quantity], view: ObliqueView, outline: FloatArray, voxel_mm: float
 ) -> Mapping[Quantity, tuple[float, Evidence]]:
-    """The three values of one polygon, all with the same evidence."""
+    """The three values of one polygon, all with the same evidence.
+
+    Raises
+    ------
+    NotMeasurable
+        When a voxel is wider across the line of sight than the polygon's largest circle: its border is then drawn by chance.
+    """
     corners = _largest_triangle(outline)
     centre, radius = _largest_circle(outline)
+    symbol = quantities[0].symbol
+    doubts: tuple[str, ...] = ()
+    if voxel_mm > 2.0 * _COARSE * radius:
+        what = f"a {quantities[0].name} whose largest circle has {2 * radius:.1f} mm"
+        found = f"voxels of {voxel_mm:.1f} mm across the line of sight are coarse for {what}"
+        if voxel_mm > 2.0 * radius:
+            raise NotMeasurable(found)
+        doubts = (found,)
     round_about = np.radians(np.arange(0.0, 360.0, 7.5))
     circle = centre + radius * np.stack([np.cos(round_about), np.sin(round_about)], axis=-1)
-    symbol = quantities[0].symbol
     evidence = Evidence(
         points=(EvidencePoint("centre of the largest circle", view.world(centre)),),
         curves=(
@@ -208,6 +234,7 @@ def _read(
             EvidenceCurve("largest circle", view.world(circle), closed=True),
         ),
         facts={"oblique_deg": _OBLIQUE_DEG[quantities], "cranial_deg": 0.0, "towards_the_eye": [round(float(c), 4) for c in view.sight]},
+        doubts=doubts,
     )
     values = abs(signed_area_mm2(outline)), abs(signed_area_mm2(corners)), 2.0 * radius
     return {quantity: (value, evidence) for quantity, value in zip(quantities, values, strict=True)}

@@ -20,6 +20,8 @@ from kambin.volume import Grid
 _MAX_ROUNDS = 5
 _SETTLED_DEG = 0.2
 _MARGIN_MM = 3.0
+_UNEVEN = 0.1
+"""Of the radius of the ball in a body: how far from its centre the middle of all that lies far from it must be to tell a direction."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,12 +80,16 @@ def column_directions(bones: Sequence[BoneMask]) -> list[FloatArray]:
 
 
 def arch_direction(bone: BoneMask) -> FloatArray | None:
-    """From the arch to the body: the direction from the voxels far from the body's centre to that centre. None without an arch."""
+    """From the arch to the body: the direction from the voxels far from the body's centre to that centre.
+
+    None without an arch, or where these voxels lie evenly about the centre, as in the slice that the field of view leaves of a vertebra.
+    """
     points = bone.grid.world(np.argwhere(bone.mask))
     far = np.linalg.norm(points - bone.core_mm, axis=1) > 2.0 * bone.core_radius_mm
     if far.mean() < 0.08:
         return None
-    return np.asarray(bone.core_mm - points[far].mean(axis=0), dtype=np.float64)
+    away = np.asarray(bone.core_mm - points[far].mean(axis=0), dtype=np.float64)
+    return away if np.linalg.norm(away) > _UNEVEN * bone.core_radius_mm else None
 
 
 def pose(bone: BoneMask, solid: Solid, body: Solid | None, cranial: FloatArray, anterior: FloatArray, above: Posed | None) -> Posed:

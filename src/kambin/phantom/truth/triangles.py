@@ -29,7 +29,11 @@ _PITCHES_DEG = (10.0, 5.0, 2.5)
 _WINDOW_MM = ((-20.0, 24.0), (-14.0, 16.0))
 _SIGHT_MM, _SIGHT_STEP_MM = (-28.0, 36.0), 1.25
 _FAR_SIGHT_MM, _FAR_SIGHT_STEP_MM = (0.0, 140.0), 4.0
-_GUESS_MM = 1.5
+_GUESS_MM = (1.5, 0.5)
+"""Of the lattice that a triangle is looked for on: where nothing or little is found on the first, the second is taken."""
+_LITTLE_MM2 = 30.0
+_SHARE = 0.5
+"""Of a region, that must lie where the triangle is looked for: else it is another one."""
 _BAND_MM = 0.75
 _SLIT_MM = 0.6
 _MARGIN_MM = 2.0
@@ -194,6 +198,11 @@ def polygon(look: Look, step: float) -> FloatArray:
     rough, region = _roughly_seen(look)
     points = rough.points()[region]
     low, high = points.min(axis=0) - _MARGIN_MM, points.max(axis=0) + _MARGIN_MM
+    # As far as the root may lie that the zone is medial to, or above.
+    if look.symbol == "KT":
+        high[0] = _WINDOW_MM[0][1]
+    else:
+        low[1] = _WINDOW_MM[1][0]
     sheet, root = look.guess(axis(low[0], high[0], step), axis(low[1], high[1], step))
     level = sheet.level.copy()
     near = _about_border(sheet, points)
@@ -211,7 +220,7 @@ def _outline(sheet: Sheet, root: BoolArray, look: Look) -> FloatArray:
     # About the distance to the border, from the last clear lattice point on.
     depth = distance_transform_edt(level > 0, sampling=step) - 0.5 * step
     pieces, _ = label(depth > 0.5 * _SLIT_MM)
-    chosen = _most(pieces, look.zone(sheet, root))
+    chosen = _most(pieces, look.zone(sheet, root), _SHARE)
     if not chosen:
         raise Unknown(look.hidden)
     level = np.minimum(level, 2.0 * _SLIT_MM - distance_transform_edt(pieces != chosen, sampling=step))
@@ -222,23 +231,28 @@ def _outline(sheet: Sheet, root: BoolArray, look: Look) -> FloatArray:
     return max(about, key=lambda loop: abs(signed_area(loop)))
 
 
-def _most(pieces: npt.NDArray[np.int32], zone: BoolArray) -> int:
-    """The number of the piece that has most of a zone; 0 where none has any."""
+def _most(pieces: npt.NDArray[np.int32], zone: BoolArray, share: float) -> int:
+    """The number of the piece that has most of a zone; 0 where none has any, or less than a share of that piece lies in it."""
     counts = np.bincount(pieces[zone], minlength=1)
     counts[0] = 0
-    return int(counts.argmax()) if counts.any() else 0
+    chosen = int(counts.argmax())
+    return chosen if counts[chosen] > 0 and counts[chosen] >= share * np.count_nonzero(pieces == chosen) else 0
 
 
-def _roughly_seen(look: Look) -> tuple[Sheet, BoolArray]:
+def _roughly_seen(look: Look, share: float = 0.0) -> tuple[Sheet, BoolArray]:
     """The clear region that has most of the zone."""
     from scipy.ndimage import label
 
-    sheet, root = look.guess(*(axis(*range_mm, _GUESS_MM) for range_mm in _WINDOW_MM))
-    pieces, _ = label(sheet.level > 0)
-    chosen = _most(pieces, look.zone(sheet, root))
+    for pitch in _GUESS_MM:
+        sheet, root = look.guess(*(axis(*range_mm, pitch) for range_mm in _WINDOW_MM))
+        pieces, _ = label(sheet.level > 0)
+        chosen = _most(pieces, look.zone(sheet, root), share)
+        region = np.asarray(pieces == chosen)
+        if chosen and np.count_nonzero(region) * pitch**2 > _LITTLE_MM2:
+            break
     if not chosen:
         raise Unknown(look.hidden)
-    return sheet, np.asarray(pieces == chosen)
+    return sheet, region
 
 
 def _about_border(sheet: Sheet, points: FloatArray) -> BoolArray:
@@ -279,7 +293,7 @@ def at_its_largest(scene: Scene, symbol: str, step: float) -> dict[str, tuple[fl
 
 def _rough_area(look: Look) -> float:
     try:
-        sheet, region = _roughly_seen(look)
+        sheet, region = _roughly_seen(look, _SHARE)
     except Unknown:
         return 0.0
     # A border cell counts by how far its level lies above nothing.
