@@ -24,19 +24,22 @@ import numpy as np
 import pytest
 
 import kambin.measurement
+import kambin.pipeline.plans
 import kambin.reconstruction
 import kambin.report
 from io_write_models import small_measurements, small_model, small_scan
+from kambin.anatomy.structures import Side
 from kambin.cli import main
 from kambin.errors import InputError
 from kambin.io.manifest import Manifest
 from kambin.io.nifti_writer import write_nifti
 from kambin.pipeline import outputs
+from kambin.planning import Plans
 from kambin.volume import Scan
 
 FILES = {
-    "evidence.mrk.json", "manifest.json", "measurements.csv", "measurements.json", "model.npz", "report.html", "scan.nii.gz",
-    "scene.glb", "segmentation.seg.nrrd", "models/aorta.stl", "models/disc_L4.stl", "models/pedicle_L4_left.stl",
+    "evidence.mrk.json", "manifest.json", "measurements.csv", "measurements.json", "model.npz", "plan.json", "plan.mrk.json", "report.html",
+    "scan.nii.gz", "scene.glb", "segmentation.seg.nrrd", "models/aorta.stl", "models/disc_L4.stl", "models/pedicle_L4_left.stl",
     "models/vertebra_L4.stl", "models/vertebra_L5.stl",
 }  # fmt: skip
 
@@ -97,12 +100,16 @@ def rooms(monkeypatch: pytest.MonkeyPatch) -> dict:
         seen["model"] = model
         return small_measurements()
 
-    def build_report(model, measurements, scan, *, title, progress=None):
-        seen.update(scan=scan, title=title)
+    def plan(model, *, approaches, levels, sides, wishes, progress=None):
+        return Plans((), {("L4/L5", Side.LEFT, "tf-peld"): "two boxes have no foramen"})
+
+    def build_report(model, measurements, scan, *, plans, title, progress=None):
+        seen.update(scan=scan, title=title, plans=plans)
         return f"<html><title>{title}</title>{[row.value for row in measurements.rows]}</html>"
 
     monkeypatch.setattr(kambin.reconstruction, "reconstruct", reconstruct)
     monkeypatch.setattr(kambin.measurement, "measure", measure, raising=False)
+    monkeypatch.setattr(kambin.pipeline.plans, "plan", plan)
     monkeypatch.setattr(kambin.report, "build_report", build_report)
     return seen
 
@@ -138,7 +145,7 @@ def test_manifest_tells_what_went_in_and_what_came_out(capsys, rooms, labels, sc
     ]
     assert document["parameters"]["schemes"] == ["kambin"]
     assert document["parameters"]["lowest"] == "L5"
-    assert [stage["name"] for stage in document["stages"]] == ["reconstruct", "measure", "report"]
+    assert [stage["name"] for stage in document["stages"]] == ["reconstruct", "measure", "plan", "report"]
     assert document["started"] <= document["finished"]
     assert document["environment"]["numpy"] == np.__version__
     assert document["doubts"][0]["severity"] == "warning"
@@ -162,7 +169,7 @@ def test_quiet_says_nothing(capsys, rooms, labels, out) -> None:
 def test_stages_one_by_one_give_the_same_files(capsys, rooms, labels, scan, out, tmp_path) -> None:
     call(capsys, "run", scan, "-l", labels, "-s", "kambin", "-o", out)
     staged = tmp_path / "staged"
-    for arguments in (("reconstruct", scan, "-l", labels, "-s", "kambin", "-o", staged), ("measure", staged), ("report", staged)):
+    for arguments in (("reconstruct", scan, "-l", labels, "-s", "kambin", "-o", staged), ("measure", staged), ("plan", staged), ("report", staged)):
         assert call(capsys, *arguments)[0] == 0
     assert files_of(staged) == FILES
     for name in FILES - {"manifest.json"}:

@@ -19,6 +19,7 @@ PUBLIC = [
     "Measurements",
     "NotMeasurable",
     "OutputError",
+    "Plans",
     "Scan",
     "Segmentation",
     "Side",
@@ -26,6 +27,7 @@ PUBLIC = [
     "Structure",
     "__version__",
     "measure",
+    "plan",
     "reconstruct",
 ]
 IMAGING = {"vtk", "vtkmodules", "torch", "trame", "SimpleITK", "matplotlib", "trimesh", "pandas", "nibabel", "pydicom", "scipy"}

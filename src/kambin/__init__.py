@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from kambin.errors import InputError, KambinError, OutputError
     from kambin.measurement import measure
     from kambin.measurement.result import Measurements, NotMeasurable
+    from kambin.planning import Plans, plan
     from kambin.reconstruction import reconstruct
     from kambin.spine import SpineModel
     from kambin.volume import Grid, Scan, Segmentation
@@ -37,12 +38,14 @@ _HOMES = {
     "Measurements": "kambin.measurement.result",
     "NotMeasurable": "kambin.measurement.result",
     "OutputError": "kambin.errors",
+    "Plans": "kambin.planning",
     "Scan": "kambin.volume",
     "Segmentation": "kambin.volume",
     "Side": "kambin.anatomy.structures",
     "SpineModel": "kambin.spine",
     "Structure": "kambin.anatomy.structures",
     "measure": "kambin.measurement",
+    "plan": "kambin.planning",
     "reconstruct": "kambin.reconstruction",
 }
 
@@ -55,6 +58,7 @@ __all__ = [
     "Measurements",
     "NotMeasurable",
     "OutputError",
+    "Plans",
     "Scan",
     "Segmentation",
     "Side",
@@ -62,6 +66,7 @@ __all__ = [
     "Structure",
     "__version__",
     "measure",
+    "plan",
     "reconstruct",
 ]
 

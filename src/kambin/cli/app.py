@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from functools import partial
 from io import TextIOWrapper
 from json import dumps
 from typing import TYPE_CHECKING, Annotated, NoReturn
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 from kambin import __version__
-from kambin.cli import patients
+from kambin.cli import patients, plans
 from kambin.cli.bar import progress_bar
 from kambin.cli.door import BAD_INPUT, DONE, INTERRUPTED, Terminated, door
 from kambin.cli.numbers import three_numbers
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     name="kambin",
-    help="Measures lumbosacral anatomy on CT and MR scans. Research software; not for clinical use.",
+    help="Measures lumbosacral anatomy on CT and MR scans, and plans ways in. Research software; not for clinical use.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
@@ -63,7 +64,7 @@ def _version(wanted: bool) -> None:
 def _root(
     _: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and leave.")] = False,
 ) -> None:
-    """Measures lumbosacral anatomy on CT and MR scans. Research software; not for clinical use."""
+    """Measures lumbosacral anatomy on CT and MR scans, and plans ways in. Research software; not for clinical use."""
 
 
 @app.command()
@@ -75,17 +76,19 @@ def run(
     lowest: Lowest = None,
     spacing_scale: SpacingScale = None,
     overwrite: Overwrite = False,
+    no_plan: Annotated[bool, typer.Option("--no-plan", help="Plan no ways in.")] = False,
     no_report: Annotated[bool, typer.Option("--no-report", help="Leave report.html out.")] = False,
     quiet: Quiet = False,
     json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Surfaces, measurements and a report from a label map, and the scan where there is one."""
+    """Surfaces, measurements, plans and a report from a label map, and the scan where there is one."""
     with door(as_json=json, debug=debug):
         from kambin import pipeline
 
         inputs = _inputs(scan, labels, scheme, lowest, spacing_scale)
-        _do(lambda show: pipeline.run(inputs, output, overwrite=overwrite, report=not no_report, progress=show), quiet, json)
+        work = partial(pipeline.run, inputs, output, overwrite=overwrite, plan=not no_plan, report=not no_report)
+        _do(lambda show: work(progress=show), quiet, json)
 
 
 @app.command()
@@ -118,9 +121,12 @@ def measure(folder: RunFolder, quiet: Quiet = False, json: Json = False, debug: 
         _do(lambda show: pipeline.measure_stage(folder, progress=show), quiet, json)
 
 
+app.command()(plans.plan)
+
+
 @app.command()
 def report(folder: RunFolder, quiet: Quiet = False, json: Json = False, debug: Debug = False) -> None:
-    """The third stage: write the report of a run's folder."""
+    """The last stage: write the report of a run's folder."""
     with door(as_json=json, debug=debug):
         from kambin import pipeline
 
@@ -176,7 +182,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a file name in another encoding, or a terminal without ² and é
     try:
-        status = app(args=given, prog_name="kambin", standalone_mode=False)
+        status = app(args=plans.joined(given), prog_name="kambin", standalone_mode=False)
     except typer.Abort:
         status = INTERRUPTED
     except Exception as error:  # bad usage, told by typer; whatever a command raises, its door has dealt with

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
-from kambin.pipeline.progress import Progress, silent
+if TYPE_CHECKING:
+    from kambin.pipeline.progress import Progress
 
 
 @contextmanager
 def progress_bar(quiet: bool) -> Iterator[Progress]:
     """A bar on stderr; nothing where it is not a terminal, or with `quiet`."""
     from rich.console import Console
+
+    from kambin.pipeline.progress import silent
 
     console = Console(stderr=True)
     if quiet or not console.is_terminal:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 from rich.console import Console
@@ -16,6 +17,8 @@ from kambin.io import FileInfo
 from kambin.io.plain import plain
 from kambin.measurement.result import Measurement, Measurements
 from kambin.pipeline import RunResult
+from kambin.planning import Plan, Plans
+from kambin.planning.way import NOT_POSSIBLE, POSSIBLE, WayIn
 from kambin.spine import Severity
 
 _MARKS = {Severity.SERIOUS: ("SERIOUS", "bold red"), Severity.WARNING: ("warning", "yellow"), Severity.NOTE: ("note", "dim")}
@@ -41,7 +44,31 @@ def result_document(result: RunResult) -> dict[str, Any]:
     }
     if result.measurements is not None:
         document |= _counts(result.measurements)
+    if result.plans is not None:
+        document["plans"] = [_plan_document(plan) for plan in result.plans.plans]
+        document["not_planned"] = len(result.plans.reasons)
     return document
+
+
+def _plan_document(plan: Plan) -> dict[str, Any]:
+    """The gist of one plan; all of it is in plan.json."""
+    document: dict[str, Any] = {"level": plan.level, "side": plan.side, "approach": plan.approach}
+    document |= {"verdict": plan.verdict.word, "firm": plan.is_firm, "warnings": plan.warnings}
+    for name, way in (("published", plan.published), ("first", next(iter(plan.ways), None))):
+        document[name] = None if way is None else _way_document(plan, way)
+    return document
+
+
+def _way_document(plan: Plan, way: WayIn) -> dict[str, Any]:
+    return {
+        "alpha_deg": way.channel.alpha_deg(plan.frame),
+        "cranial_deg": way.channel.cranial_deg(plan.frame),
+        "line_b_mm": None if way.entry is None else way.entry.line_b_mm,
+        "keeps_margins": way.keeps_margins,
+        "limiting": way.limiting,
+        "clearance_mm": way.limiting_mm,
+        "reamed_mm3": way.reamed_mm3,
+    }
 
 
 def _counts(measurements: Measurements) -> dict[str, int]:
@@ -59,11 +86,84 @@ def show_result(result: RunResult) -> None:
         console.print(_summary(result.measurements))
         counts = _counts(result.measurements)
         console.print(f"{counts['measured']} measured, {counts['not_measurable']} not measurable (reasons in measurements.json)")
+    if result.plans is not None and result.measurements is not None:
+        console.print(_verdicts(result.plans))
+        console.print(_planned(result.plans))
     for note in result.notes:
         aside.print(Text.assemble(("note: ", "yellow"), note))
     console.print(f"folder  {result.folder}", soft_wrap=True, markup=False)
     if result.report is not None:
         console.print(f"report  {result.report}", soft_wrap=True, markup=False)
+
+
+def show_plans(result: RunResult) -> None:
+    """Every way in with its verdict, what comes first of what its reader must know, and why others were not planned."""
+    console, aside = Console(highlight=False), Console(highlight=False, stderr=True)
+    plans = result.plans or Plans((), {})
+    table = Table(caption="° to the coronal plane, ° from above; Line B in mm; mm of room to what limits it", caption_justify="left")
+    for name, justify in (("way in", "left"), ("verdict", "left"), ("angles", "right"), ("Line B", "right"), ("limited by", "left")):
+        table.add_column(name, justify=justify)  # type: ignore[arg-type]
+    for plan in plans.plans:
+        for row in _rows(plan):
+            table.add_row(*row)
+    if plans.plans:
+        console.print(table)
+    for plan in plans.plans:
+        for warning in plan.warnings[:1]:
+            aside.print(Text.assemble((f"{_title(plan)}: ", "yellow"), warning))
+    for reason, names in _by_reason(plans).items():
+        aside.print(Text.assemble(("not planned: ", "yellow"), f"{', '.join(names)}: {reason}"))
+    for note in result.notes:
+        aside.print(Text.assemble(("note: ", "yellow"), note))
+    console.print(_planned(plans))
+    console.print(f"folder  {result.folder}", soft_wrap=True, markup=False)
+
+
+def _title(plan: Plan) -> str:
+    return f"{plan.level} {plan.side} {plan.approach}"
+
+
+def _rows(plan: Plan) -> Iterator[tuple[str, ...]]:
+    """As published, where the approach has that, with the verdict on it; and the best that was found."""
+    if plan.published is not None:
+        yield (f"{_title(plan)} published", f"group {_word(plan)}", *_way_cells(plan, plan.published))
+    for way in plan.ways[:1]:
+        found = POSSIBLE if way.keeps_margins else NOT_POSSIBLE
+        yield (_title(plan), found if plan.published is not None else _word(plan), *_way_cells(plan, way))
+
+
+def _word(plan: Plan) -> str:
+    return plan.verdict.word + ("" if plan.is_firm else " ?")
+
+
+def _way_cells(plan: Plan, way: WayIn) -> tuple[str, str, str]:
+    angles = f"{way.channel.alpha_deg(plan.frame):.0f}° {way.channel.cranial_deg(plan.frame) + 0.0:+.0f}°"
+    entry = "–" if way.entry is None else f"{way.entry.line_b_mm:.0f}"
+    room = "" if way.limiting_mm is None else f" {way.limiting_mm:.1f}"
+    return angles, entry, f"{way.limiting or '–'}{room}"
+
+
+def _verdicts(plans: Plans) -> Table:
+    """Segments and sides downwards, approaches across, a verdict in each; a dash where there is no plan."""
+    approaches = dict.fromkeys([plan.approach for plan in plans.plans] + [approach for _, _, approach in plans.reasons])
+    table = Table("ways in", *approaches, caption="? where 1 or 2 mm, or a root that was not seen, could change it", caption_justify="left")
+    where = dict.fromkeys([(plan.level, plan.side) for plan in plans.plans] + [(level, side) for level, side, _ in plans.reasons])
+    for level, side in where:
+        found = [plans.find(level, side, approach) for approach in approaches]
+        table.add_row(f"{level} {side}", *("–" if plan is None else _word(plan) for plan in found))
+    return table
+
+
+def _planned(plans: Plans) -> str:
+    counts = f"{len(plans.plans)} planned, {len(plans.reasons)} not (reasons in plan.json)"
+    return f"{counts}. Research only: no verdict here may guide a needle or a knife."
+
+
+def _by_reason(plans: Plans) -> dict[str, list[str]]:
+    result: dict[str, list[str]] = {}
+    for (level, side, approach), reason in plans.reasons.items():
+        result.setdefault(reason, []).append(f"{level} {side} {approach}")
+    return result
 
 
 def _summary(measurements: Measurements) -> Table:

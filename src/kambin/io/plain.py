@@ -15,7 +15,7 @@ import numpy as np
 from kambin.anatomy.structures import Structure
 
 # a list of numbers spread over lines; inside a text no line break stands as such, so no text can match
-_NUMBERS = re.compile(r"\[\n\s+([-+.\deE]+(?:,\n\s+[-+.\deE]+)*)\n\s+\]")
+_NUMBERS = re.compile(r"\[\n\s+((?:[-+.\deE]+|null)(?:,\n\s+(?:[-+.\deE]+|null))*)\n\s+\]")
 
 
 def json_text(document: Any) -> str:

@@ -114,7 +114,7 @@ def _plan(plan: Plan) -> dict[str, Any]:
         "not_seen": list(plan.not_seen),
         "verdict": plan.verdict.word,
         "group": plan.verdict.word if plan.published else None,
-        "firm": plan.verdict.is_firm,
+        "firm": plan.is_firm,
         "touched": [_clearance(each) for each in plan.verdict.touched],
         "changes": [{"structure": c.structure, "shift_mm": c.shift_mm, "becomes": c.becomes} for c in plan.verdict.changes],
         "asked": _wishes(plan.wishes),

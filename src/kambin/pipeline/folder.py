@@ -93,10 +93,11 @@ def new_folder(output: str | Path, overwrite: bool = False) -> Iterator[Path]:
 
 
 @contextmanager
-def updated_folder(folder: str | Path) -> Iterator[Path]:
+def updated_folder(folder: str | Path, *, whole: str | None = None) -> Iterator[Path]:
     """A folder to write some files of an existing run into; when the block ends well they replace those of the run, one by one.
 
-    The manifest, where it is among them, comes last. When the block raises, the run is as before.
+    The manifest, where it is among them, comes last. When the block raises, the run is as before. `whole` is the name of a folder in the
+    run of which nothing earlier is to stay.
 
     Raises
     ------
@@ -112,6 +113,8 @@ def updated_folder(folder: str | Path) -> Iterator[Path]:
         with _said_as_output_error(folder, partial):
             yield partial
             names = sorted((p.relative_to(partial) for p in partial.rglob("*") if p.is_file()), key=lambda n: (n.name == MANIFEST, n))
+            if whole is not None:
+                _remove_others(root / whole, {root / name for name in names})
             for name in names:
                 (root / name).parent.mkdir(parents=True, exist_ok=True)
                 (partial / name).replace(root / name)
@@ -166,6 +169,14 @@ def _swap(partial: Path, place: Path) -> None:
     finally:
         if place.exists():
             shutil.rmtree(old, ignore_errors=True)
+
+
+def _remove_others(folder: Path, kept: set[Path]) -> None:
+    for path in folder.rglob("*") if folder.is_dir() else ():
+        if path.is_file() and path not in kept:
+            path.unlink()
+    with suppress(OSError):
+        folder.rmdir()  # where nothing is left in it
 
 
 def _missing_parents(place: Path) -> list[Path]:

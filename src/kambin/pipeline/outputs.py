@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
-from kambin.anatomy.structures import Structure
+from kambin.anatomy.structures import Kind, Structure
 from kambin.io.glb import write_glb
 from kambin.io.measurements_json import write_measurements_csv, write_measurements_json
 from kambin.io.model_file import save_model
+from kambin.io.plan_json import write_plan_json
+from kambin.io.plan_markups import write_plan_markups
 from kambin.io.seg_nrrd import write_seg_nrrd
 from kambin.io.slicer_markups import write_markups
 from kambin.io.stl import write_stl
 from kambin.measurement.result import Measurements
 from kambin.pipeline.progress import Progress
+from kambin.planning import Plan, Plans
+from kambin.planning.capsule import capsule_surface
+from kambin.planning.reaming import reamed_level
+from kambin.planning.way import WayIn
 from kambin.spine import Solid, SpineModel, SurfaceMesh
 from kambin.volume import Grid
 
@@ -28,6 +35,9 @@ MEASUREMENTS = "measurements.json"
 TABLE = "measurements.csv"
 MARKUPS = "evidence.mrk.json"
 REPORT = "report.html"
+PLAN = "plan.json"
+PLAN_MARKUPS = "plan.mrk.json"
+PLAN_SURFACES = "plans"
 _MANY_FACES = 60_000
 
 
@@ -77,3 +87,37 @@ def write_measurement_files(measurements: Measurements, model: SpineModel, folde
     write_measurements_json(measurements, folder / MEASUREMENTS, doubts=model.doubts, version=version)
     write_measurements_csv(measurements, folder / TABLE)
     write_markups(measurements, folder / MARKUPS)
+
+
+def write_plan_files(plans: Plans, model: SpineModel, folder: Path, version: str) -> None:
+    """Plans as JSON, their channels and evidence as markups, and the surfaces of channels and of the bone to ream."""
+    write_plan_json(plans, folder / PLAN, doubts=model.doubts, version=version)
+    write_plan_markups(plans, folder / PLAN_MARKUPS)
+    for name, mesh in plan_surfaces(plans, model):
+        (folder / PLAN_SURFACES).mkdir(exist_ok=True)
+        write_stl(mesh, folder / PLAN_SURFACES / f"{name}.stl", name)
+
+
+def plan_surfaces(plans: Plans, model: SpineModel) -> Iterator[tuple[str, SurfaceMesh]]:
+    """The surfaces of every plan by the names of their files: of the first way, and of the published placement where there is one."""
+    for plan in plans.plans:
+        for ending, way in (("", next(iter(plan.ways), None)), ("-published", plan.published)):
+            if way is None:
+                continue
+            yield f"{plan.name}-channel{ending}", capsule_surface(way.channel)
+            reamed = _to_ream(plan, way, model)
+            if reamed is not None:
+                yield f"{plan.name}-to-ream{ending}", reamed
+
+
+def _to_ream(plan: Plan, way: WayIn, model: SpineModel) -> SurfaceMesh | None:
+    """The bone of the superior articular process in a channel's way, or None."""
+    segment = model.segment(plan.level)
+    bone = None if segment is None else segment.lower.part(Kind.SUPERIOR_ARTICULAR, plan.side)
+    found = reamed_level(way.channel, bone, plan.frame) if bone is not None and way.reamed_mm3 else None
+    if found is None:
+        return None
+    from kambin.reconstruction.isosurface import guarded, zero_surface
+
+    grid, level = found
+    return zero_surface(guarded(level), grid)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -22,7 +23,9 @@ from kambin.measurement.result import Measurements
 from kambin.pipeline import outputs
 from kambin.pipeline.folder import new_folder, updated_folder
 from kambin.pipeline.inputs import RunInputs, read_inputs
+from kambin.pipeline.plans import PlanOrder, make_plans, read_back, with_ordered_roots
 from kambin.pipeline.progress import Progress, part, silent
+from kambin.planning import Plans
 from kambin.spine import Doubt, SpineModel
 from kambin.volume import Scan
 
@@ -43,6 +46,8 @@ class RunResult:
         The report's file, where one was written.
     notes
         What the user should know that is not about the patient: a report that is out of date, for example.
+    plans
+        The ways in, where they were planned.
     """
 
     folder: Path
@@ -50,6 +55,7 @@ class RunResult:
     measurements: Measurements | None = None
     report: Path | None = None
     notes: tuple[str, ...] = ()
+    plans: Plans | None = None
 
 
 def run(
@@ -57,11 +63,12 @@ def run(
     output: str | Path,
     *,
     overwrite: bool = False,
+    plan: bool = True,
     report: bool = True,
     progress: Progress = silent,
     command: Sequence[str] | None = None,
 ) -> RunResult:
-    """Reconstruct, measure and report in one go.
+    """Reconstruct, measure, plan and report in one go.
 
     Parameters
     ----------
@@ -71,6 +78,8 @@ def run(
         The folder to make. It appears when everything in it is complete.
     overwrite
         Whether an earlier run may be replaced.
+    plan
+        Whether to plan every way in that the model allows.
     report
         Whether to write ``report.html``.
     progress
@@ -86,14 +95,18 @@ def run(
         When the output cannot be written.
     """
     with new_folder(output, overwrite) as folder:
-        manifest, model = _reconstruct(inputs, folder, part(progress, 0.0, 0.6), command)
-        manifest, measurements = _measure(model, manifest, folder, part(progress, 0.6, 0.8), command)
+        manifest, model = _reconstruct(inputs, folder, part(progress, 0.0, 0.4), command)
+        manifest, measurements = _measure(model, manifest, folder, part(progress, 0.4, 0.55), command)
+        plans: Plans | None = None
+        notes: tuple[str, ...] = ()
+        if plan:
+            manifest, plans, notes = _plan_if_possible(model, manifest, folder, part(progress, 0.55, 0.8), command)
         if report:
-            manifest = _report(model, measurements, manifest, folder, folder, part(progress, 0.8, 0.99), command)
+            manifest = _report(model, measurements, plans, manifest, folder, folder, part(progress, 0.8, 0.99), command)
         manifest.describe_outputs(folder).write(folder / MANIFEST)
     progress("done", 1.0)
     place = Path(output)
-    return RunResult(place, model.doubts, measurements, place / outputs.REPORT if report else None)
+    return RunResult(place, model.doubts, measurements, place / outputs.REPORT if report else None, notes, plans)
 
 
 def reconstruct_stage(
@@ -135,6 +148,40 @@ def measure_stage(folder: str | Path, *, progress: Progress = silent, command: S
     return RunResult(root, model.doubts, measurements, notes=(note,) if stale else ())
 
 
+def plan_stage(
+    folder: str | Path, order: PlanOrder | None = None, *, progress: Progress = silent, command: Sequence[str] | None = None
+) -> RunResult:
+    """Plan ways in through the model in a run's folder; replaces its plans.
+
+    Parameters
+    ----------
+    folder
+        Of the run.
+    order
+        What is to be planned; by default all that the model allows.
+    progress, command
+        As in `run`.
+
+    Raises
+    ------
+    InputError
+        When the folder holds no run, or what is asked for cannot be.
+    OutputError
+        When it cannot be written to.
+    """
+    root, wanted = Path(folder), order or PlanOrder()
+    manifest, model = _open(root)
+    before = _checksum(manifest, outputs.PLAN)
+    with updated_folder(root, whole=outputs.PLAN_SURFACES) as new:
+        manifest, plans = _plan(model, manifest, wanted, new, part(progress, 0.0, 0.99), command)
+        manifest = _with_outputs(manifest, new, instead_of=f"{outputs.PLAN_SURFACES}/")
+        manifest.write(new / MANIFEST)
+    progress("done", 1.0)
+    stale = (root / outputs.REPORT).exists() and before != _checksum(manifest, outputs.PLAN)
+    note = f"{outputs.REPORT} shows earlier plans, or none; make it anew with `kambin report {folder}`"
+    return RunResult(root, model.doubts, notes=(note,) if stale else (), plans=plans)
+
+
 def report_stage(folder: str | Path, *, progress: Progress = silent, command: Sequence[str] | None = None) -> RunResult:
     """Write the report of a run's folder anew.
 
@@ -151,20 +198,23 @@ def report_stage(folder: str | Path, *, progress: Progress = silent, command: Se
         hint = f"Measure it first with `kambin measure {folder}`."
         raise InputError(folder, f"expected a run that is measured, found no {outputs.MEASUREMENTS} in it", hint=hint)
     measurements = read_measurements(root / outputs.MEASUREMENTS)
+    plans, model = read_back(root / outputs.PLAN, model) if (root / outputs.PLAN).is_file() else (None, model)
     with updated_folder(root) as new:
-        manifest = _report(model, measurements, manifest, root, new, part(progress, 0.0, 0.99), command)
+        manifest = _report(model, measurements, plans, manifest, root, new, part(progress, 0.0, 0.99), command)
         _with_outputs(manifest, new).write(new / MANIFEST)
     progress("done", 1.0)
-    return RunResult(root, model.doubts, measurements, root / outputs.REPORT)
+    return RunResult(root, model.doubts, measurements, root / outputs.REPORT, plans=plans)
 
 
 def _reconstruct(
     inputs: RunInputs, folder: Path, progress: Progress, command: Sequence[str] | None
 ) -> tuple[Manifest, SpineModel]:
     from kambin.reconstruction import reconstruct
+    from kambin.reconstruction.trunk import with_trunk
 
     started = now()
     segmentation, scan = read_inputs(inputs, part(progress, 0.0, 0.1))
+    segmentation = with_trunk(segmentation, scan)
     parameters = inputs.parameters()
     if scan is not None:
         write_nifti(scan, folder / outputs.SCAN)
@@ -192,9 +242,38 @@ def _measure(
     return manifest.with_stage(_stage("measure", started, command)), measurements
 
 
+def _plan(
+    model: SpineModel, manifest: Manifest, order: PlanOrder, folder: Path, progress: Progress, command: Sequence[str] | None
+) -> tuple[Manifest, Plans]:
+    started = now()
+    with_roots = with_ordered_roots(model, order)
+    plans = make_plans(with_roots, order, progress)
+    outputs.write_plan_files(plans, with_roots, folder, __version__)
+    plans, _ = read_back(folder / outputs.PLAN, model)  # what a later report shows is what is shown now
+    inputs = (*(record for record in manifest.inputs if record.role != "root"), *order.records())
+    parameters = {**manifest.parameters, "plan": order.parameters()}
+    return manifest.with_stage(_stage("plan", started, command), inputs=inputs, parameters=parameters), plans
+
+
+def _plan_if_possible(
+    model: SpineModel, manifest: Manifest, folder: Path, progress: Progress, command: Sequence[str] | None
+) -> tuple[Manifest, Plans | None, tuple[str, ...]]:
+    """All that the model allows. A fault of ours in planning does not cost the run its measurements; it becomes a note."""
+    try:
+        return *_plan(model, manifest, PlanOrder(), folder, progress, command), ()
+    except OSError:  # a full disk is the run's matter
+        raise
+    except Exception as fault:
+        for name in (outputs.PLAN, outputs.PLAN_MARKUPS):
+            (folder / name).unlink(missing_ok=True)
+        shutil.rmtree(folder / outputs.PLAN_SURFACES, ignore_errors=True)
+        return manifest, None, (f"nothing was planned: a fault in Kambin ({type(fault).__name__}: {fault})",)
+
+
 def _report(
     model: SpineModel,
     measurements: Measurements,
+    plans: Plans | None,
     manifest: Manifest,
     source: Path,
     folder: Path,
@@ -205,7 +284,7 @@ def _report(
 
     started = now()
     scan = _stored_scan(source, manifest)
-    html = build_report(model, measurements, scan, title=_title(manifest), progress=progress)
+    html = build_report(model, measurements, scan, plans=plans, title=_title(manifest), progress=progress)
     (folder / outputs.REPORT).write_text(encodable(html), encoding="utf-8")
     return manifest.with_stage(_stage("report", started, command))
 
@@ -243,10 +322,14 @@ def _stage(name: str, started: datetime, command: Sequence[str] | None) -> Stage
     return Stage(name, tuple(sys.argv if command is None else command), started, now(), __version__)
 
 
-def _with_outputs(manifest: Manifest, new: Path) -> Manifest:
-    """The manifest with the records of the files that have just been made in place of the earlier ones."""
+def _with_outputs(manifest: Manifest, new: Path, *, instead_of: str | None = None) -> Manifest:
+    """The manifest with the records of the files that have just been made in place of the earlier ones.
+
+    Of names that begin with `instead_of` nothing earlier stays.
+    """
     made = {record.name: record for record in manifest.describe_outputs(new).outputs}
-    return replace(manifest, outputs=tuple(sorted(({r.name: r for r in manifest.outputs} | made).values(), key=_name)))
+    kept = {r.name: r for r in manifest.outputs if instead_of is None or not r.name.startswith(instead_of)}
+    return replace(manifest, outputs=tuple(sorted((kept | made).values(), key=_name)))
 
 
 def _name(record: FileRecord) -> str:

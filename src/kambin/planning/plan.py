@@ -38,7 +38,8 @@ def plan(
     sides
         One or both.
     wishes
-        What the surgeon asks otherwise than the approach does by itself: fields of `Wishes` by name, such as ``{"radius_mm": 3.5}``.
+        What the surgeon asks otherwise than the approach does by itself: fields of `Wishes` by name, such as ``{"radius_mm": 3.5}``; under an
+        approach's key, fields for that one alone.
     progress
         Called with what is being done and the fraction that is finished.
 
@@ -49,10 +50,11 @@ def plan(
     """
     tell = progress or (lambda _what, _fraction: None)
     segments, chosen, both = _levels(model, levels), _approaches(approaches), tuple(sides)
-    asked = {approach.key: approach.wishes.but(**(wishes or {})) for approach in chosen}
+    asked = {approach.key: approach.wishes.but(**_wishes_for(approach, wishes or {})) for approach in chosen}
     fields = Fields(model)
     plans: list[Plan] = []
-    reasons: dict[tuple[str, Side, str], str] = {}
+    missing = {} if levels is not None else {name: why for name, why in model.missing_segments.items() if not name.startswith("T12")}
+    reasons = {(name, side, approach.key): why for name, why in missing.items() for side in both for approach in chosen}
     wanted = [(segment, side) for segment in segments for side in both]
     for done, (segment, side) in enumerate(wanted):
         about: dict[Region, Around] = {}
@@ -77,6 +79,11 @@ def _levels(model: SpineModel, levels: Iterable[str] | None) -> list[MotionSegme
     if unknown:
         raise ValueError(f"expected levels of this model ({', '.join(known) or 'it has none'}), found {', '.join(unknown)}")
     return [known[name] for name in wanted]
+
+
+def _wishes_for(approach: Approach, wishes: Mapping[str, Any]) -> dict[str, Any]:
+    """What is asked of every approach, and what of this one alone."""
+    return {name: value for name, value in wishes.items() if name not in APPROACHES} | dict(wishes.get(approach.key, {}))
 
 
 def _approaches(keys: Iterable[str] | None) -> list[Approach]:

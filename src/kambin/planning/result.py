@@ -72,6 +72,11 @@ class Plan:
         return self.ways if self.published is None else (self.published, *self.ways)
 
     @property
+    def is_firm(self) -> bool:
+        """Whether no surface moved by 1 or 2 mm changes the verdict, and every root was seen: without it nothing is sure."""
+        return self.verdict.is_firm and not any("root" in name for name in self.not_seen)
+
+    @property
     def name(self) -> str:
         """As files are called: ``tf-peld-L5-S1-left``."""
         return f"{self.approach}-{self.level.replace('/', '-')}-{self.side.value}"

@@ -52,6 +52,11 @@ class WayIn:
     def keeps_margins(self) -> bool:
         return self.slack_mm >= 0
 
+    @property
+    def limiting_mm(self) -> float | None:
+        """The room to the limiting structure."""
+        return next((each.room_mm for each in self.clearances if each.obstacle.name == self.limiting), None)
+
 
 @dataclass(frozen=True, slots=True)
 class Change:

@@ -14,8 +14,6 @@ from kambin.reconstruction.isosurface import guarded, zero_surface
 from kambin.spine import Solid, SpineModel
 from kambin.volume import Grid
 
-RADIUS_MM = 2.5
-"""Of a root where nothing else is said."""
 ACROSS_MM = 5.0
 """So far across the midline a root may begin, within the dural sac."""
 INTO_BONE_MM = 0.5
