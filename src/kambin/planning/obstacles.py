@@ -53,8 +53,8 @@ class Surroundings:
     reamable
         The superior articular process of the lower vertebra, or None where the model has none by itself.
     missing
-        What should have been kept clear of and was not seen, in the order of `MARGINS_MM`: "exiting L5 root". It is not in the model, or was
-        drawn there by hand; then it is among the obstacles too.
+        What should have been kept clear of and was not seen, in the order of `MARGINS_MM`: "exiting L5 root". It is not in the model, or
+        was drawn there by hand; then it is among the obstacles too.
     """
 
     obstacles: tuple[Obstacle, ...]

@@ -38,8 +38,8 @@ def plan(
     sides
         One or both.
     wishes
-        What the surgeon asks otherwise than the approach does by itself: fields of `Wishes` by name, such as ``{"radius_mm": 3.5}``; under an
-        approach's key, fields for that one alone.
+        What the surgeon asks otherwise than the approach does by itself: fields of `Wishes` by name, such as ``{"radius_mm": 3.5}``; under
+        an approach's key, fields for that one alone.
     progress
         Called with what is being done and the fraction that is finished.
 
