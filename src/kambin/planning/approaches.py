@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from kambin.planning.around import POSTEROLATERAL, Around, Region
+from kambin.planning.oblique import ANTEROLATERAL, OBLIQUE, OBLIQUE_WISHES, plan_oblique
 from kambin.planning.result import Plan
 from kambin.planning.transforaminal import TRANSFORAMINAL, plan_transforaminal
 from kambin.planning.wishes import Wishes
@@ -36,6 +37,9 @@ class Approach:
     plan: Callable[[SpineModel, Around, Wishes], Plan]
 
 
-_ALL = (Approach(TRANSFORAMINAL, "transforaminal endoscopy", Wishes(), POSTEROLATERAL, plan_transforaminal),)
+_ALL = (
+    Approach(TRANSFORAMINAL, "transforaminal endoscopy", Wishes(), POSTEROLATERAL, plan_transforaminal),
+    Approach(OBLIQUE, "oblique corridor to the disc", OBLIQUE_WISHES, ANTEROLATERAL, plan_oblique),
+)
 
 APPROACHES: Mapping[str, Approach] = MappingProxyType({approach.key: approach for approach in _ALL})

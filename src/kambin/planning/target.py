@@ -46,12 +46,22 @@ def point_b_mm(segment: MotionSegment, side: Side) -> FloatArray:
         When no pedicle of that side was found, or the disc does not reach out to its medial line.
     """
     right = medial_pedicle_line_mm(segment, side)
+    return posterior_border_mm(segment, right, f"the medial line of the {side} pedicle")
+
+
+def posterior_border_mm(segment: MotionSegment, right_mm: float, what: str) -> FloatArray:
+    """The disc's posterior border in its mid-plane, so far along *right*, RAS, shape (3,).
+
+    Raises
+    ------
+    NotMeasurable
+        When the disc does not reach out to `what` lies there.
+    """
     outlines = [loop for loop in segment.disc.section(segment.frame).loops if len(loop)]
-    crossings = [depth for loop in outlines for depth in _depths_at(loop, right)]
+    crossings = [depth for loop in outlines for depth in _depths_at(loop, right_mm)]
     if not crossings:
-        where = f"the medial line of the {side} pedicle, {abs(right):.1f} mm from the middle"
-        raise NotMeasurable(f"the {segment.name} disc ends before {where}")
-    return segment.frame.world([right, min(crossings), 0.0])
+        raise NotMeasurable(f"the {segment.name} disc ends before {what}, {abs(right_mm):.1f} mm from the middle")
+    return segment.frame.world([right_mm, min(crossings), 0.0])
 
 
 def _depths_at(loop: FloatArray, right: float) -> list[float]:

@@ -16,6 +16,8 @@ from kambin.spine import Doubt, Severity, Solid
 
 _CLEARLY_MM = 8.0
 """A structure is on the wrong side when its centre lies this far beyond the midline."""
+_CROSSING = (Kind.ILIAC_ARTERY, Kind.ILIAC_VEIN)
+"""They begin beside the aorta and the vena cava: where the field of view holds no more of them, the left vein lies on the right."""
 
 
 def check_order(bones: Sequence[BoneMask]) -> list[Doubt]:
@@ -118,7 +120,7 @@ def check_sides(frame: Frame, solids: Mapping[Structure, Solid]) -> list[Doubt]:
     wrong = [
         f"{structure.label} lies {abs(right):.0f} mm to the {Side.RIGHT if right > 0 else Side.LEFT} of the spine"
         for structure, right in offset.items()
-        if structure.side is not None and right * structure.side.sign < -_CLEARLY_MM
+        if structure.side is not None and structure.kind not in _CROSSING and right * structure.side.sign < -_CLEARLY_MM
     ]
     aorta, cava = offset.get(Structure(Kind.AORTA)), offset.get(Structure(Kind.VENA_CAVA))
     swapped = aorta is not None and cava is not None and aorta - cava > _CLEARLY_MM

@@ -95,7 +95,8 @@ def _segment_doubts(segments: list[MotionSegment], missing: Mapping[str, str]) -
 def _shapes(segmentation: Segmentation, bones: tuple[BoneMask, ...], tell: Progress) -> dict[str, Solid]:
     """Shapes of all that is labelled: whole bones by level, bodies where told apart, the rest by structure key.
 
-    The trunk holds all that is labelled: its surface is the skin, without the walls of what lies within.
+    The trunk holds all that is labelled: its surface is the skin, without the walls of what lies within. Where every voxel is labelled
+    the skin lies outside, and there is none.
     """
     masks: Masks = {}
     for bone in bones:
@@ -108,7 +109,10 @@ def _shapes(segmentation: Segmentation, bones: tuple[BoneMask, ...], tell: Progr
         ):
             masks[f"body {bone.level.value}"] = _of(segmentation, body)
     counts = segmentation.voxel_counts()
+    has_skin = sum(counts.values()) < segmentation.labels.size
     for structure in segmentation.structures:
+        if structure.kind is Kind.TRUNK and not has_skin:
+            continue
         vertebral = structure.kind.is_vertebral or structure.kind is Kind.SACRUM
         nameless = structure.kind.is_levelled and structure.level is None
         if not vertebral and not nameless and counts[structure] >= _FEWEST_VOXELS:
@@ -146,9 +150,7 @@ def _patient_frame(posed: list[Posed]) -> Frame:
     return Frame.from_cranial_anterior(np.mean([p.frame.origin_mm for p in lumbar], axis=0), unit(cranial), anterior)
 
 
-def _vertebrae(
-    segmentation: Segmentation, posed: list[Posed]
-) -> tuple[list[Vertebra], npt.NDArray[np.uint16], dict[int, Structure]]:
+def _vertebrae(segmentation: Segmentation, posed: list[Posed]) -> tuple[list[Vertebra], npt.NDArray[np.uint16], dict[int, Structure]]:
     """The vertebrae with their parts, and the label map with the parts painted in."""
     painted = segmentation.labels.copy()
     table = dict(segmentation.table)
@@ -169,9 +171,7 @@ def _vertebrae(
         elif p.level is Level.S1:
             parts = _solid_parts(sacral_processes(p), p)
         plates = {upper: p.endplate(upper) for upper in (True, False)}
-        plates = {
-            upper: None if plate is None or cut_by_border(plate, segmentation.grid) else plate for upper, plate in plates.items()
-        }
+        plates = {upper: None if plate is None or cut_by_border(plate, segmentation.grid) else plate for upper, plate in plates.items()}
         vertebrae.append(
             Vertebra(
                 level=p.level,
@@ -216,9 +216,7 @@ def _segments(
 ) -> tuple[list[MotionSegment], dict[str, str]]:
     canal = around.get(Structure(Kind.SPINAL_CANAL)) or around.get(Structure(Kind.DURAL_SAC))
     segments, missing = [], {}
-    for (upper, lower), (above, below) in zip(
-        pairwise(vertebrae), pairwise(posed), strict=True
-    ):
+    for (upper, lower), (above, below) in zip(pairwise(vertebrae), pairwise(posed), strict=True):
         name = f"{upper.level}/{lower.level}"
         if not are_neighbours(upper.level, lower.level):
             missing[name] = "the vertebrae are not neighbours"
@@ -232,8 +230,6 @@ def _segments(
             missing[name] = str(reason)
             continue
         segments.append(
-            MotionSegment(
-                upper, lower, space.frame, space.disc, space.inferred, space.endplate(upper=True), space.endplate(upper=False)
-            )
+            MotionSegment(upper, lower, space.frame, space.disc, space.inferred, space.endplate(upper=True), space.endplate(upper=False))
         )
     return segments, missing
