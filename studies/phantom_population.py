@@ -25,7 +25,7 @@ from kambin.phantom import Patient, PatientParameters, build_patient, sample
 from kambin.phantom.field import Field
 from kambin.phantom.raster import Piece
 from kambin.phantom.tissue import Tissue
-from kambin.phantom.truth import angles, corridor, foramen, heights, scene, sections, triangles
+from kambin.phantom.truth import angles, corridor, foramen, heights, interlaminar, scene, sections, triangles
 from kambin.phantom.truth.anatomy import Space, anatomy_of
 from kambin.phantom.truth.endplates import Segment, level_in
 from kambin.phantom.truth.plane import extent
@@ -79,8 +79,11 @@ def _of_space(patient: Patient, table: Table, space: Space) -> Iterator[Row]:
     if name == "L4/L5":
         yield from _taken(name, lambda: table._crest(space, Side.RIGHT, STEP_MM), Side.RIGHT)
     if name == "L5/S1":
-        yield from _taken(name, lambda: corridor.interlaminar_window(table.segment(space, STEP_MM), 0.8 * STEP_MM))
+        yield from _taken(name, lambda: interlaminar.interlaminar_width(table.segment(space, STEP_MM), 0.8 * STEP_MM))
         for side in Side:
+            yield from _taken(
+                name, lambda side=side: interlaminar.interlaminar_height(table.segment(space, STEP_MM), side, 0.8 * STEP_MM), side
+            )
             yield from _taken(name, lambda side=side: _triangles(table, space, side), side)
     if name in ("L3/L4", "L4/L5"):
         yield from _taken(name, lambda: _skin_to_epidural(patient, table.segment(space, STEP_MM)))

@@ -122,8 +122,13 @@ def posterior_edge_mm(segment: MotionSegment) -> float:
     return float(np.quantile(segment.frame.local(points)[:, 1], 0.02))
 
 
-def look_from_the_side(segment: MotionSegment, side: Side) -> LateralView:
+def look_from_the_side(segment: MotionSegment, side: Side, *, smooth: bool = True) -> LateralView:
     """The lateral view of one half of a segment.
+
+    Parameters
+    ----------
+    smooth
+        Whether levels are smoothed along the sight, which rounds off what is thin across it.
 
     Raises
     ------
@@ -141,7 +146,8 @@ def look_from_the_side(segment: MotionSegment, side: Side) -> LateralView:
     levels = []
     for shape in shapes:
         sampled = shape.sample_box(origin, steps, (len(sight), *lattice.shape))
-        levels.append(_smoothed(sampled.astype(np.float64), sigma).min(axis=0))
+        fine = sampled.astype(np.float64)
+        levels.append((_smoothed(fine, sigma) if smooth else fine).min(axis=0))
     return LateralView(segment, side, cut, lattice, np.stack(levels))
 
 

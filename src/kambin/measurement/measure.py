@@ -7,11 +7,15 @@ from functools import partial
 
 from kambin.anatomy.structures import Level, Side
 from kambin.measurement import body_size, canal_size, disc_height, slip, triangles
+from kambin.measurement.exiting_root import NERVE_TO_DISC, NERVE_TO_PEDICLE, nerve_to_disc, nerve_to_pedicle
+from kambin.measurement.facet_gap import FACET_GAPS, facet_gaps
 from kambin.measurement.foraminal_area import FORAMINAL_AREA, foraminal_area
 from kambin.measurement.foraminal_height import FORAMINAL_HEIGHT, foraminal_height
 from kambin.measurement.foraminal_width import FORAMINAL_WIDTH, foraminal_width
 from kambin.measurement.iliac_crest import ILIAC_CREST_HEIGHT, iliac_crest_height
+from kambin.measurement.interlaminar_window import INTERLAMINAR_HEIGHT, INTERLAMINAR_WIDTH, interlaminar_height, interlaminar_width
 from kambin.measurement.lateral import Foramen, find_foramen, look_from_the_side
+from kambin.measurement.line_a import FACET_TO_NERVE, facet_to_nerve
 from kambin.measurement.narrowest_section import NARROWEST_SECTION, narrowest_section
 from kambin.measurement.oblique_corridor import OBLIQUE_CORRIDOR, PSOAS_TO_CAVA, oblique_corridor, psoas_to_cava
 from kambin.measurement.pedicle_size import PEDICLE_HEIGHT, PEDICLE_WIDTH, pedicle_size
@@ -85,8 +89,11 @@ def _of_segment(model: SpineModel, segment: MotionSegment) -> list[Measurement]:
     rows = []
     for side in Side:
         rows += _of_foramen(segment, side)
+        rows += _about_the_root(model, segment, side)
+        rows.append(_row(INTERLAMINAR_HEIGHT, name, side, partial(interlaminar_height, segment, side)))
         rows += _rows(triangles.KAMBIN, name, side, partial(triangles.kambin_triangle, model, segment, side))
         rows += _rows(triangles.SAFE, name, side, partial(triangles.safe_triangle, model, segment, side))
+    rows.append(_row(INTERLAMINAR_WIDTH, name, None, lambda: interlaminar_width(segment)))
     rows += _rows((disc_height.ANTERIOR, disc_height.MIDDLE, disc_height.POSTERIOR), name, None, lambda: disc_height.disc_heights(segment))
     rows.append(_row(disc_height.WEDGE, name, None, lambda: disc_height.disc_wedge(segment)))
     rows += _rows((slip.SLIP, slip.SLIP_PERCENT), name, None, lambda: slip.slip(segment))
@@ -97,6 +104,16 @@ def _of_segment(model: SpineModel, segment: MotionSegment) -> list[Measurement]:
     rows += [_row(q, name, None, partial(vessel_diameter, model, segment, q)) for q in (AORTA_DIAMETER, CAVA_DIAMETER)]
     rows.append(_row(PSOAS_TO_CAVA, name, None, lambda: psoas_to_cava(model, segment)))
     return rows
+
+
+def _about_the_root(model: SpineModel, segment: MotionSegment, side: Side) -> list[Measurement]:
+    name = segment.name
+    return [
+        _row(FACET_TO_NERVE, name, side, partial(facet_to_nerve, model, segment, side)),
+        *_rows(FACET_GAPS, name, side, partial(facet_gaps, model, segment, side)),
+        _row(NERVE_TO_DISC, name, side, partial(nerve_to_disc, model, segment, side)),
+        _row(NERVE_TO_PEDICLE, name, side, partial(nerve_to_pedicle, model, segment, side)),
+    ]
 
 
 def _of_foramen(segment: MotionSegment, side: Side) -> list[Measurement]:

@@ -1,19 +1,22 @@
-"""True distances about the exiting root, the window between the laminae, and the way to the skin."""
+"""True distances about the exiting root, and the way to the skin."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import numpy as np
 
 from kambin.anatomy.structures import Kind, Level, Side
-from kambin.geometry import FloatArray, Frame
+from kambin.geometry import FloatArray
 from kambin.phantom.field import Field
 from kambin.phantom.truth.anatomy import Anatomy, Space
 from kambin.phantom.truth.endplates import Segment, level_in
-from kambin.phantom.truth.hole import hole_about
+from kambin.phantom.truth.foramen import Half
 from kambin.phantom.truth.nearest import distance, from_point
-from kambin.phantom.truth.plane import Sheet, axis, curves, extent, largest, spread
+from kambin.phantom.truth.plane import Sheet, axis, sampled
+from kambin.phantom.truth.sections import section
 from kambin.phantom.truth.value import FLOOR, SAFETY, Unknown
-from kambin.phantom.truth.view import View, view_of
+from kambin.phantom.truth.view import View
 
 _SPACING_MM = 0.03
 """Of points on the two surfaces where they are nearest."""
@@ -45,79 +48,80 @@ def _bounded(value: float, before: float) -> tuple[float, float]:
     return value, max(SAFETY * abs(value - before), FLOOR)
 
 
-def line_a(anatomy: Anatomy, segment: Segment, side: Side, step: float) -> dict[str, float]:
+def line_a(anatomy: Anatomy, half: Half, side: Side, step: float) -> dict[str, float]:
     """Line A, mm: from point *a* to the exiting root."""
-    root = anatomy.shape(Kind.NERVE_ROOT, exiting_level(segment.space), side)
-    return {"Line A": from_point(point_a(segment, side, step), root, 0.1 * step)[0]}
+    root = anatomy.shape(Kind.NERVE_ROOT, exiting_level(half.segment.space), side)
+    return {"Line A": from_point(point_a(half, side, step), root, 0.1 * step)[0]}
 
 
-def point_a(segment: Segment, side: Side, step: float) -> FloatArray:
-    """Point *a*, RAS: of the crossings of both processes' outlines, seen along the segment's right axis, the most anterior one; midway
-    between the places where the line of sight touches the two.
+_BEHIND_MM = 2.0
+"""Point *a* lies further behind the disc space than this: endplates may cross too."""
+_TOUCH_MM, _TOUCH_STEP_MM = 0.3, 0.05
+"""A line of sight touches a bone where it comes within this of the deepest that it goes."""
+
+
+def point_a(half: Half, side: Side, step: float) -> FloatArray:
+    """Point *a*, RAS: of the crossings of both bones' outlines behind the disc, seen along the segment's right axis, the most anterior one;
+    midway between the middles of the stretches over which the line of sight touches the two.
     """
-    space = segment.space
-    if side not in space.superior or side not in space.inferior:
-        raise Unknown(f"this patient has no {side} facet joint at {space.name}")
-    views = [_seen(segment.frame, side, shape) for shape in (space.superior[side], space.inferior[side])]
-    sheets = [view.silhouette(step) for view in views]
-    crossings = _crossings(sheets[0], sheets[1])
+    segment, view = half.segment, half.view
+    bones = [replace(view, shapes=view.shapes[k : k + 1], levels=view.levels[k : k + 1]) for k in (0, 2)]
+    crossings = _crossings(*(bone.silhouette(step) for bone in bones))
+    crossings = crossings[crossings[:, 0] < segment.back_mm - _BEHIND_MM]
     if not len(crossings):
-        raise Unknown(f"the outlines of the {side} articular processes do not cross at {space.name}")
+        raise Unknown(f"the outlines of the {side} articular processes do not cross at {segment.space.name}")
     at = crossings[int(crossings[:, 0].argmax())]
-    out = np.mean([view.depth_at(at)[0] for view in views])
+    out = np.mean([_touched(bone, at) for bone in bones])
     return segment.frame.world([side.sign * float(out), *at])
 
 
-def _seen(frame: Frame, side: Side, shape: Field) -> View:
-    corners = frame.local(shape.box.corners_mm) * [side.sign, 1.0, 1.0]
-    low, high = corners.min(axis=0) - 2.0, corners.max(axis=0) + 2.0
-    window = [(float(a), float(b)) for a, b in zip(low, high, strict=True)]
-    return view_of(frame, side.sign, (shape,), window[0], window[1], window[2])
+def _touched(bone: View, at: FloatArray) -> float:
+    """The middle of the stretch along the line of sight through a plane point over which it touches a bone."""
+    out = np.arange(bone.out_mm[0], bone.out_mm[-1], _TOUCH_STEP_MM)
+    level = bone.exact(bone.shapes[0], out, np.repeat(at[None], len(out), axis=0))
+    deepest = int(level.argmin())
+    away = np.flatnonzero(level > level[deepest] + _TOUCH_MM)
+    before, after = away[away < deepest], away[away > deepest]
+    first = int(before[-1]) + 1 if len(before) else 0
+    last = int(after[0]) - 1 if len(after) else len(out) - 1
+    return 0.5 * float(out[first] + out[last])
 
 
 def _crossings(one: Sheet, other: Sheet) -> FloatArray:
-    """Where the outline in one sheet crosses that in another, shape (n, 2)."""
-    loop = largest(curves(one))
-    if loop is None:
-        return np.zeros((0, 2))
-    inside = (loop[:, 0] > other.first_mm[0]) & (loop[:, 0] < other.first_mm[-1])
-    inside &= (loop[:, 1] > other.second_mm[0]) & (loop[:, 1] < other.second_mm[-1])
-    level = np.where(inside, _sampled(other, loop), 1.0)
-    after = np.roll(level, -1)
-    crosses = (level > 0) != (after > 0)
-    share = level[crosses] / (level[crosses] - after[crosses])
-    return np.asarray(loop[crosses] + share[:, None] * (np.roll(loop, -1, axis=0)[crosses] - loop[crosses]))
+    """Where the outlines in one sheet, closed or not, cross those in another, shape (n, 2)."""
+    from contourpy import LineType, contour_generator
+
+    lines = contour_generator(one.first_mm, one.second_mm, one.level.T, line_type=LineType.Separate).lines(0.0)
+    found = [np.zeros((0, 2))]
+    for line in (np.asarray(each, dtype=np.float64) for each in lines):
+        level = sampled(other, line)
+        place = np.flatnonzero((level[:-1] > 0) != (level[1:] > 0))
+        share = level[place] / (level[place] - level[place + 1])
+        found.append(line[place] + share[:, None] * (line[place + 1] - line[place]))
+    return np.concatenate(found)
 
 
-def _sampled(sheet: Sheet, points: FloatArray) -> FloatArray:
-    lattice = (sheet.first_mm, sheet.second_mm)
-    return np.array([spread(sheet.level, lattice, (p[:1], p[1:]))[0, 0] for p in points])
+APPROACHES_DEG = (45.0, 60.0)
+"""From the mid-sagittal plane."""
 
 
-_WINDOW_HALF_WIDTH_MM, _WINDOW_BEHIND_MM = 24.0, 60.0
-_JOINT_MM = 3.0
-"""A gap narrower than this is a facet joint's."""
-
-
-def interlaminar_window(segment: Segment, step: float) -> dict[str, float]:
-    """IWw and IWh, mm: extents of the gap between the arches, seen from behind along the segment's anterior axis."""
-    upper, _, lower = segment.space.whole()
-    frame = segment.frame
-    # Looked along *posterior*, from the front of the canal on: the bodies do not count.
-    behind = Frame(frame.origin_mm, np.stack([-frame.anterior, frame.right, frame.cranial]))
-    start = -segment.back_mm + 4.0
-    view = view_of(
-        behind,
-        1,
-        (upper.shape, lower.shape),
-        (start, start + _WINDOW_BEHIND_MM),
-        (-_WINDOW_HALF_WIDTH_MM, _WINDOW_HALF_WIDTH_MM),
-        (-24.0, 20.0),
-    )
-    sheet = view.silhouette(step)
-    across, height = np.meshgrid(sheet.first_mm, sheet.second_mm, indexing="ij")
-    outline = hole_about(sheet, (np.abs(across) < 10.0) & (np.abs(height) < 16.0), _JOINT_MM).outline
-    return {"IWw": extent(outline, (1.0, 0.0)), "IWh": extent(outline, (0.0, 1.0))}
+def facet_to_nerve(anatomy: Anatomy, segment: Segment, side: Side, step: float) -> dict[str, float]:
+    """FN45 and FN60, mm: room between the superior articular process and the exiting root, at the height of the disc's upper border, for
+    what goes straight in at an angle to the mid-sagittal plane."""
+    space = segment.space
+    root = anatomy.shape(Kind.NERVE_ROOT, exiting_level(space), side)
+    if side not in space.superior:
+        raise Unknown(f"this patient has no {side} superior articular process at {space.name}")
+    plane = segment.frame.moved_to(segment.frame.world([0.0, 0.0, float(segment.top.points()[:, 2].mean())]))
+    facet, nerve = section(space.superior[side], plane, 0.5 * step), section(root, plane, 0.5 * step)
+    for loops, words in ((facet, "superior articular process"), (nerve, "exiting root")):
+        if not loops:
+            raise Unknown(f"the {side} {words} does not reach the upper border of the {space.name} disc")
+    found = {}
+    for degrees in APPROACHES_DEG:
+        across = np.array([side.sign * np.cos(np.radians(degrees)), np.sin(np.radians(degrees))])
+        found[f"FN{degrees:g}"] = float((np.concatenate(nerve) @ across).min() - (np.concatenate(facet) @ across).max())
+    return found
 
 
 def skin_behind(anatomy: Anatomy, segment: Segment) -> dict[str, float]:

@@ -168,6 +168,14 @@ def weights(rough: FloatArray, fine: FloatArray) -> tuple[npt.NDArray[np.int64],
     return index, place - index
 
 
+def sampled(sheet: Sheet, points: FloatArray) -> FloatArray:
+    """Levels of a sheet at plane points (n, 2), bilinear."""
+    (i, u), (j, v) = weights(sheet.first_mm, points[:, 0]), weights(sheet.second_mm, points[:, 1])
+    level = sheet.level
+    low, high = level[i, j] * (1 - v) + level[i, j + 1] * v, level[i + 1, j] * (1 - v) + level[i + 1, j + 1] * v
+    return np.asarray(low * (1 - u) + high * u)
+
+
 def curves(sheet: Sheet) -> list[FloatArray]:
     """The closed zero curves of a sheet, each of shape (n, 2), the first point not repeated."""
     from contourpy import LineType, contour_generator

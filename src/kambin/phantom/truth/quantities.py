@@ -50,9 +50,12 @@ _TABLE = (
     ("canal_ap_diameter_pedicle", "CDₚ", "canal antero-posterior diameter at pedicle height", "mm", "Its longest chord along *anterior*."),
     ("lordosis", "LL", "lumbar lordosis L1–S1", "°", "Angle between the upper endplates of L1 and S1 in the mean sagittal plane."),
     ("sacral_slope", "SS", "sacral slope", "°", "Angle between the upper endplate of S1 and the axial plane, in the mean sagittal plane."),
-    ("facet_to_nerve", "Line A", "facet to nerve", "mm", "Shortest distance from point a to the exiting root; a is the more anterior "
-     "crossing of the outlines of the superior and the inferior articular process seen along the segment's right axis, midway between "
-     "where that line of sight touches the two."),
+    ("facet_to_nerve", "Line A", "facet to nerve", "mm", "Shortest distance from point a to the exiting root; a is the most anterior "
+     "crossing, behind the disc, of the two bones' outlines seen along the segment's right axis (where the superior articular process "
+     "passes the arch above it), midway between where that line of sight touches the two."),
+    ("facet_to_nerve_45", "FN45", "facet to nerve at 45°", "mm", "Room between superior articular process and exiting root for what goes "
+     "straight in at 45° to the mid-sagittal plane, in the plane of the disc's upper border; negative where the one hides the other."),
+    ("facet_to_nerve_60", "FN60", "facet to nerve at 60°", "mm", "The same at 60°."),
     ("nerve_to_disc", "ND", "exiting root to disc", "mm", "Shortest distance from the exiting root to the disc."),
     ("nerve_to_pedicle", "NP", "exiting root to pedicle", "mm", "Shortest distance from the exiting root to the pedicle that it passes "
      "under."),
@@ -78,9 +81,10 @@ _TABLE = (
      "mid-sagittal plane."),
     ("safe_triangle_cranial", "ST*c", "safe triangle's best view, cranial", "°", "Angle of that view to the disc mid-plane, positive from "
      "above."),
-    ("interlaminar_width", "IWw", "interlaminar window width", "mm", "Extent along *right* of the gap between the two arches seen along "
-     "the segment's anterior axis; gaps narrower than three millimetres are joints."),
-    ("interlaminar_height", "IWh", "interlaminar window height", "mm", "Extent of the same gap along *cranial*."),
+    ("interlaminar_width", "IWw", "interlaminar window width", "mm", "Distance along *right*, seen from behind along the segment's "
+     "anterior axis, from facet to facet, each halfway up its half of the window between the two arches."),
+    ("interlaminar_height", "IWh", "interlaminar window height", "mm", "Height of one half of that window: from arch to arch, mean over "
+     "the three millimetres medial to the facet joint where that is most."),
     ("skin_behind", "SKp", "skin behind the disc", "mm", "From the disc space's posterior edge straight back to the skin."),
     ("skin_beside", "SKl", "skin beside the disc", "mm", "From the disc's centroid straight sideways to the skin."),
 )  # fmt: skip

@@ -11,7 +11,7 @@ import numpy as np
 
 from kambin.anatomy.structures import Kind, Level, Side
 from kambin.phantom.patient import Patient
-from kambin.phantom.truth import angles, corridor, foramen, heights, scene, sections, triangles
+from kambin.phantom.truth import angles, corridor, foramen, heights, interlaminar, scene, sections, triangles
 from kambin.phantom.truth.anatomy import Anatomy, Space, anatomy_of
 from kambin.phantom.truth.endplates import Plate, Posed, Segment, pose, segment_of
 from kambin.phantom.truth.pedicle import Neck, pedicle_neck
@@ -201,7 +201,7 @@ class Table:
 
             found += self.row((symbol,), name, None, take)
         found += self.row(("PI",), name, None, lambda h: sections.psoas_to_cava(anatomy, self.segment(space, h).frame, name, h))
-        found += self.row(("IWw", "IWh"), name, None, lambda h: corridor.interlaminar_window(self.segment(space, h), 0.8 * h))
+        found += self.row(("IWw",), name, None, lambda h: interlaminar.interlaminar_width(self.segment(space, h), 0.8 * h))
         found += self.row(("SKp",), name, None, lambda h: corridor.skin_behind(anatomy, self.segment(space, h)))
         return found
 
@@ -210,9 +210,11 @@ class Table:
         found = self.row(("FA", "FH", "FW"), name, side, lambda h: foramen.foramen(self.half(space, side, h), 0.8 * h))
         found += rows(QUANTITIES, ("FA₃",), name, side, lambda: foramen.narrowest(self.half(space, side, 0.5 * STEP_MM)))
         found += self.row(("ICH",), name, side, lambda h: self._crest(space, side, h))
-        found += self.row(("Line A",), name, side, lambda h: corridor.line_a(anatomy, self.segment(space, h), side, h))
+        found += self.row(("Line A",), name, side, lambda h: corridor.line_a(anatomy, self.half(space, side, h), side, h))
+        found += self.row(("FN45", "FN60"), name, side, lambda h: corridor.facet_to_nerve(anatomy, self.segment(space, h), side, h))
         found += rows(QUANTITIES, ("ND",), name, side, lambda: corridor.nerve_to_disc(anatomy, space, side))
         found += rows(QUANTITIES, ("NP",), name, side, lambda: corridor.nerve_to_pedicle(anatomy, space, side))
+        found += self.row(("IWh",), name, side, lambda h: interlaminar.interlaminar_height(self.segment(space, h), side, 0.8 * h))
         for symbol in ("KT", "ST"):
             found += self._triangle(space, side, symbol)
         found += self.row(("SKl",), name, side, lambda h: corridor.skin_beside(anatomy, self.segment(space, h), side))
