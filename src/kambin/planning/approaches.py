@@ -7,6 +7,16 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from kambin.planning.around import POSTEROLATERAL, Around, Region
+from kambin.planning.needle import (
+    EPIDURAL_WISHES,
+    KAMBIN_NEEDLE,
+    RADIOFREQUENCY,
+    RADIOFREQUENCY_WISHES,
+    SAFE_NEEDLE,
+    plan_kambin_needle,
+    plan_radiofrequency,
+    plan_safe_needle,
+)
 from kambin.planning.oblique import ANTEROLATERAL, OBLIQUE, OBLIQUE_WISHES, plan_oblique
 from kambin.planning.result import Plan
 from kambin.planning.transforaminal import TRANSFORAMINAL, plan_transforaminal
@@ -39,6 +49,9 @@ class Approach:
 
 _ALL = (
     Approach(TRANSFORAMINAL, "transforaminal endoscopy", Wishes(), POSTEROLATERAL, plan_transforaminal),
+    Approach(SAFE_NEEDLE, "epidural needle, safe triangle", EPIDURAL_WISHES, POSTEROLATERAL, plan_safe_needle),
+    Approach(KAMBIN_NEEDLE, "epidural needle, Kambin triangle", EPIDURAL_WISHES, POSTEROLATERAL, plan_kambin_needle),
+    Approach(RADIOFREQUENCY, "radiofrequency needle to the disc", RADIOFREQUENCY_WISHES, POSTEROLATERAL, plan_radiofrequency),
     Approach(OBLIQUE, "oblique corridor to the disc", OBLIQUE_WISHES, ANTEROLATERAL, plan_oblique),
 )
 
