@@ -12,7 +12,7 @@ import pytest
 from kambin.anatomy import Kind, Level, Side, Structure
 from kambin.cli import main
 from kambin.errors import InputError
-from kambin.phantom import PatientParameters, build_patient, sample, simulate
+from kambin.phantom import PatientParameters, build_patient, levels_of, sample, simulate, view_of
 from kambin.phantom.morphometry import LUMBAR, VERTEBRAE
 from kambin.phantom.raster import paint_signal
 from kambin.phantom.tissue import Tissue
@@ -202,6 +202,12 @@ def test_command_writes_a_patient_that_measures(tmp_path: Path, capsys) -> None:
         (("--set", "l5s1"), "expected NAME=VALUE"),
         (("--spacing", "0"), "above 0"),
         (("--spacing", "0.06"), "at most"),
+        (("--size", "0"), "above 0"),
+        (("--size", "200,200"), "one or three"),
+        (("--size", "1999"), "at most"),
+        (("--turned", "15"), "three numbers"),
+        (("--level", "L6/S1"), "which this patient has, found 'L6/S1'"),
+        (("--level", "L4/L5", "--size", "30"), "holds all of L4/L5"),
         (("--seed", "-1"), "from 0 on"),
         (("--count", "0"), "1 to 10000"),
     ],
@@ -210,6 +216,29 @@ def test_command_refuses_what_cannot_be(arguments: tuple[str, ...], told: str, t
     assert kambin("phantom", "-o", str(tmp_path / "out"), "--quiet", *arguments) == 2
     assert told in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_a_view_of_one_level_holds_it_at_any_turn(patients) -> None:
+    for turned in ((0.0, 0.0, 0.0), (20.0, -15.0, 30.0)):
+        grid = view_of(patients["mean"], (80, 80, 60), (1.0, 1.0, 1.0), turned, "L4/L5")
+        labels = patients["mean"].labels(grid, {Structure(Kind.DISC, Level.L4): 1, Structure(Kind.DISC, Level.L3): 2})
+        assert grid.obliquity_deg > 10 or turned == (0.0, 0.0, 0.0)
+        assert not any(np.take(labels == 1, index, axis).any() for axis in range(3) for index in (0, -1))
+        whole = patients["mean"].labels(view_of(patients["mean"], (80, 80, 200), (1.0, 1.0, 1.0)), {Structure(Kind.DISC, Level.L4): 1})
+        assert np.count_nonzero(labels == 1) == pytest.approx(np.count_nonzero(whole), rel=0.01)
+
+
+def test_a_view_that_misses_its_level_is_refused(patients) -> None:
+    with pytest.raises(InputError, match="holds all of L4/L5"):
+        view_of(patients["mean"], (80, 80, 8), (1.0, 1.0, 1.0), level="L4/L5")
+    with pytest.raises(InputError, match="expected one of T12, T12/L1"):
+        view_of(patients["mean"], (80, 80, 80), (1.0, 1.0, 1.0), level="C3")
+
+
+def test_a_freed_s1_gives_the_levels_of_six(patients) -> None:
+    six = build_patient(PatientParameters(lumbarisation=1.0))
+    assert list(levels_of(six))[-3:] == ["L5/L6", "L6", "L6/S1"]
+    assert list(levels_of(patients["mean"]))[-3:] == ["L4/L5", "L5", "L5/S1"]
 
 
 def test_every_lumbar_level_has_a_size() -> None:

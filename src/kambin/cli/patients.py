@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from dataclasses import replace
+from typing import Annotated, Any
 
 import typer
 
@@ -10,9 +11,6 @@ from kambin.cli.bar import progress_bar
 from kambin.cli.door import door
 from kambin.cli.numbers import three_numbers
 from kambin.errors import InputError
-
-if TYPE_CHECKING:
-    from kambin.pipeline.phantom import PhantomOrder
 
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout, for scripts.")]
@@ -39,6 +37,15 @@ def phantom(
     spacing: Annotated[
         str | None, typer.Option(help="Voxel size in mm instead of the scanner's: 0.8, or 4,0.7,0.7 for right, anterior, cranial.")
     ] = None,
+    size: Annotated[
+        str | None, typer.Option(help="Field of view in mm instead of the scanner's: 250, or 340,256,230 for right, anterior, cranial.")
+    ] = None,
+    turned: Annotated[
+        str | None, typer.Option(help="Turn the field of view: degrees about the right, the anterior and the cranial axis, as 15,0,5.")
+    ] = None,
+    level: Annotated[
+        str | None, typer.Option(help="Put the field of view about a disc or a vertebra's body, L4/L5 or L4, which it has to hold whole.")
+    ] = None,
     no_truth: Annotated[bool, typer.Option("--no-truth", help="Leave truth.json out.")] = False,
     list_parameters: Annotated[bool, typer.Option("--list-parameters", help="Show what --set can set, with ranges, and leave.")] = False,
     overwrite: Overwrite = False,
@@ -57,7 +64,19 @@ def phantom(
             raise InputError("--output", "expected a folder to make, found none", hint="Give one with -o.")
         from kambin.pipeline.phantom import PhantomOrder, make_patients
 
-        order = PhantomOrder(seed, count, scanner, _settings(settings), mean, _spacing(spacing), not no_truth, surfaces)
+        order = PhantomOrder(
+            seed,
+            count,
+            scanner,
+            _settings(settings),
+            mean,
+            _lengths("--spacing", spacing, 50.0),
+            not no_truth,
+            surfaces,
+            _lengths("--size", size, 2000.0),
+            _turns(turned),
+            level,
+        )
         with progress_bar(quiet) as bar:
             folders = make_patients(order, output, overwrite=overwrite, progress=bar)
         if json:
@@ -79,11 +98,10 @@ def demo(
     """See what Kambin does: one digital patient, scanned, rebuilt, measured, with the report opened."""
     with door(as_json=json, debug=debug):
         from kambin.cli import show
-        from kambin.pipeline.phantom import PhantomOrder, demonstrate
+        from kambin.pipeline.phantom import DEMO, demonstrate
 
-        order: PhantomOrder = PhantomOrder(seed, truth=False)
         with progress_bar(quiet) as bar:
-            result = demonstrate(order, output, overwrite=overwrite, progress=bar)
+            result = demonstrate(replace(DEMO, seed=seed), output, overwrite=overwrite, progress=bar)
         if json:
             show.emit(show.result_document(result))
         elif not quiet:
@@ -115,10 +133,17 @@ def _settings(texts: list[str] | None) -> dict[str, Any]:
     return result
 
 
-def _spacing(text: str | None) -> tuple[float, float, float] | None:
+def _lengths(option: str, text: str | None, most_mm: float) -> tuple[float, float, float] | None:
     if text is None:
         return None
     numbers = three_numbers(text)
-    if numbers is None or not all(0.0 < n < 50.0 for n in numbers):
-        raise InputError("--spacing", f"expected one or three millimetres above 0 and below 50, found {text!r}")
+    if numbers is None or not all(0.0 < n < most_mm for n in numbers):
+        raise InputError(option, f"expected one or three millimetres above 0 and below {most_mm:g}, found {text!r}")
+    return numbers
+
+
+def _turns(text: str | None) -> tuple[float, float, float]:
+    numbers = (0.0, 0.0, 0.0) if text is None else three_numbers(text) if text.count(",") == 2 else None
+    if numbers is None or not all(-360.0 <= n <= 360.0 for n in numbers):
+        raise InputError("--turned", f"expected three numbers of degrees between commas, -360 to 360, found {text!r}")
     return numbers

@@ -6,6 +6,7 @@ from kambin.phantom.population import sample
 from kambin.phantom.raster import Layer, Piece, paint_labels, paint_signal
 from kambin.phantom.scanner import SCANNERS, grid_about, middle_mm, simulate, usual_grid
 from kambin.phantom.tissue import Tissue
+from kambin.phantom.view import levels_of, view_of
 
 __all__ = [
     "SCANNERS",
@@ -17,10 +18,12 @@ __all__ = [
     "build_patient",
     "described_parameters",
     "grid_about",
+    "levels_of",
     "middle_mm",
     "paint_labels",
     "paint_signal",
     "sample",
     "simulate",
     "usual_grid",
+    "view_of",
 ]

@@ -79,7 +79,7 @@ class Patient:
         grid
             Where its voxels are.
         numbers
-            For each structure its label; structures without one are left out.
+            For each structure its label; structures without one are left out, and parts whose vertebra has none.
         parts
             Whether lumbar vertebrae are labelled by their parts, else whole.
         progress
@@ -87,9 +87,10 @@ class Patient:
         """
         shapes = [(numbers[name], shape) for name, shape in self.shapes.items() if name in numbers]
         result = paint_labels(shapes, grid, progress=None if progress is None else lambda done: progress(0.6 * done))
-        divided = tuple(dict.fromkeys(name.level for name in self.parts if name.level is not None)) if parts else ()
+        levels = dict.fromkeys(name.level for name in self.parts if parts and name in numbers)
+        divided = [level for level in levels if Structure(Kind.VERTEBRA, level) in numbers]
         for index, level in enumerate(divided):
-            own = [(numbers[name], part.own) for name, part in self.parts.items() if name.level is level]
+            own = [(numbers[name], part.own) for name, part in self.parts.items() if name.level is level and name in numbers]
             divide_labels(result, grid, numbers[Structure(Kind.VERTEBRA, level)], own)
             if progress is not None:
                 progress(0.6 + 0.4 * (index + 1) / len(divided))

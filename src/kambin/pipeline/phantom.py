@@ -48,12 +48,19 @@ class PhantomOrder:
     mean
         The mean man instead of a draw from the population.
     spacing_mm
-        Of the voxels instead of the scanner's own: one number, or three for right, anterior and cranial.
+        Of the voxels instead of the scanner's own: along right, anterior and cranial.
     truth
         Whether to work out the true measurements too; there are none for surfaces.
     surfaces
         Description of a set of surfaces, or its folder (`kambin.io.surfaces`): the anatomy is theirs, deformed for each patient anew, or,
         with `mean`, as it is.
+    size_mm
+        Of the field of view instead of the scanner's own, along the same axes.
+    turned_deg
+        Of the field of view: about the right, then the anterior, then the cranial axis.
+    level
+        What the field of view is about and must hold whole: a disc or a lumbar vertebra's body (``L4/L5``, ``L4``). By default it is
+        about the middle of the vertebrae.
 
     Raises
     ------
@@ -69,6 +76,9 @@ class PhantomOrder:
     spacing_mm: tuple[float, float, float] | None = None
     truth: bool = True
     surfaces: str | None = None
+    size_mm: tuple[float, float, float] | None = None
+    turned_deg: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    level: str | None = None
 
     def __post_init__(self) -> None:
         if self.seed < 0:
@@ -114,17 +124,19 @@ class PhantomOrder:
 
     def grid(self, patient: Patient) -> Grid:
         """Where the scanner's voxels lie about this patient."""
-        from kambin.phantom import SCANNERS, grid_about, middle_mm
+        from kambin.phantom import SCANNERS, view_of
 
         if self.scanner not in SCANNERS:
             raise InputError("--scanner", f"expected one of {', '.join(SCANNERS)}, found {self.scanner!r}")
         usual = SCANNERS[self.scanner]
-        middle = middle_mm(patient.pieces)
-        if self.spacing_mm is None:
-            return grid_about(middle, usual.shape, usual.spacing_mm)
-        size = [n * s for n, s in zip(usual.shape, usual.spacing_mm, strict=True)]
-        shape = [max(1, round(length / s)) if s > 0 else 1 for length, s in zip(size, self.spacing_mm, strict=True)]
-        return grid_about(middle, shape, self.spacing_mm)
+        spacing = self.spacing_mm or usual.spacing_mm
+        size = self.size_mm or tuple(n * s for n, s in zip(usual.shape, usual.spacing_mm, strict=True))
+        shape = [max(1, round(length / s)) if s > 0 else 1 for length, s in zip(size, spacing, strict=True)]
+        return view_of(patient, shape, spacing, self.turned_deg, self.level)
+
+
+DEMO = PhantomOrder(truth=False, spacing_mm=(1.0, 1.0, 1.0), size_mm=(340.0, 256.0, 230.0))
+"""The demo's patient: seen from flank to flank, since ways in begin at the skin."""
 
 
 def make_patients(
@@ -163,7 +175,8 @@ def make_patients(
             share("building the patient", 0.0)
             _write_patient(order, index, order.patient(index) if index else first, folder / name, share)
         given = {"seed": order.seed, "count": order.count, "scanner": order.scanner, "set": dict(order.changes), "mean": order.mean}
-        given["surfaces"] = order.surfaces
+        given |= {"surfaces": order.surfaces, "spacing_mm": order.spacing_mm, "size_mm": order.size_mm}
+        given |= {"turned_deg": order.turned_deg, "level": order.level}
         stage = Stage("phantom", tuple(sys.argv if command is None else command), started, now(), __version__)
         Manifest((), (), given).with_stage(stage).describe_outputs(folder).write(folder / MANIFEST)
     progress("done", 1.0)
