@@ -11,6 +11,7 @@ import pytest
 import kambin
 from kambin.anatomy.schemes import builtin_scheme
 from kambin.anatomy.structures import Kind, Level, Side
+from kambin.geometry import Frame
 from kambin.geometry.mesh_distance import closest_points_between
 from kambin.io.plan_json import write_plan_json
 from kambin.measurement.result import NotMeasurable
@@ -21,7 +22,7 @@ from kambin.planning.entry import skin_entry
 from kambin.planning.field import REACH_MM
 from kambin.planning.fields import Fields
 from kambin.planning.placement import GROUPS
-from kambin.planning.reaming import about_reamed_mm3, level_of, reamed_mm3
+from kambin.planning.reaming import about_reamed_mm3, inside_mm3, level_of
 from kambin.planning.result import Plan, Plans
 from kambin.planning.transforaminal import TRANSFORAMINAL, plan_transforaminal
 from kambin.planning.wishes import Wishes
@@ -126,9 +127,31 @@ def test_bone_to_ream_is_what_is_counted(plans: dict[Side, Plan], arounds: dict[
     inside = (bone.sample(points) < 0) & (level_of(channel, points) < 0)
     counted = float(inside.mean() * np.prod(high - low))
     assert counted > 150
-    assert reamed_mm3(channel, bone, plan.frame) == pytest.approx(counted, rel=0.03)
+    assert inside_mm3(channel, [bone]) == pytest.approx(counted, rel=0.03)
     about = about_reamed_mm3(field, channel.target_mm[None], channel.direction[None], 4.0, 80.0)[0]
     assert about == pytest.approx(counted, rel=0.3)
+
+
+def test_a_conflict_is_what_is_counted(plans: dict[Side, Plan]) -> None:
+    """By points thrown at the channel, whatever the structure: also one that others were taken out of."""
+    rng = np.random.default_rng(4)
+    compared = 0
+    for plan in plans.values():
+        for way in plan.every_way():
+            for each in way.clearances:
+                assert (each.conflict_mm3 is not None) == each.touches
+                if not each.touches or each.conflict_mm3 < 15:
+                    continue
+                along = Frame.from_cranial_anterior(way.channel.target_mm, way.channel.direction, plan.frame.anterior)
+                points = along.world(rng.uniform([-4.0, -4.0, -4.0], [4.0, 4.0, 154.0], (400_000, 3)))
+                points = points[level_of(way.channel, points) < 0]
+                within = np.min([solid.sample(points) for solid in each.obstacle.solids], axis=0) < 0
+                for part in each.obstacle.without:
+                    within &= part.sample(points) >= 0
+                counted = float(within.sum() * 8.0 * 8.0 * 158.0 / 400_000)
+                assert each.conflict_mm3 == pytest.approx(counted, rel=0.1, abs=4.0), each.obstacle.name
+                compared += 1
+    assert compared
 
 
 def test_the_entry_lies_on_the_skin_or_its_absence_is_explained(model: SpineModel, plans: dict[Side, Plan]) -> None:

@@ -238,6 +238,7 @@ def _clearance(each: Clearance) -> dict[str, Any]:
         "room_mm": each.room_mm,
         "depth_mm": each.depth_mm,
         "axis_mm": plain(each.axis_mm),
+        "conflict_mm3": each.conflict_mm3,
     }
 
 
@@ -248,6 +249,7 @@ def _read_clearances(entries: Iterable[Mapping[str, Any]], obstacles: Mapping[st
             each["room_mm"],
             each["depth_mm"],
             _array(each["axis_mm"]),
+            each["conflict_mm3"],
         )
         for each in entries
     )

@@ -21,7 +21,7 @@ from kambin.measurement.result import Measurements
 from kambin.pipeline.progress import Progress
 from kambin.planning import Plan, Plans
 from kambin.planning.capsule import capsule_surface
-from kambin.planning.reaming import reamed_level
+from kambin.planning.reaming import inside_level
 from kambin.planning.way import WayIn
 from kambin.spine import Solid, SpineModel, SurfaceMesh
 from kambin.volume import Grid
@@ -114,7 +114,7 @@ def _to_ream(plan: Plan, way: WayIn, model: SpineModel) -> SurfaceMesh | None:
     """The bone of the superior articular process in a channel's way, or None."""
     segment = model.segment(plan.level)
     bone = None if segment is None else segment.lower.part(Kind.SUPERIOR_ARTICULAR, plan.side)
-    found = reamed_level(way.channel, bone, plan.frame) if bone is not None and way.reamed_mm3 else None
+    found = inside_level(way.channel, [bone]) if bone is not None and way.reamed_mm3 else None
     if found is None:
         return None
     from kambin.reconstruction.isosurface import guarded, zero_surface

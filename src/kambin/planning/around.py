@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from kambin.planning.field import REACH_MM, DistanceField
 from kambin.planning.fields import Fields
 from kambin.planning.lowest import lowest_along
 from kambin.planning.obstacles import Obstacle, surroundings
+from kambin.planning.reaming import inside_mm3
 from kambin.spine import MotionSegment, Solid, SpineModel
 
 _OUTSIDE_MM = 0.3
@@ -65,12 +66,15 @@ class Clearance:
         Where along the axis that is, from the target.
     axis_mm
         That point of the axis, RAS, shape (3,).
+    conflict_mm3
+        How much of the structure lies inside the channel; None where that was not counted.
     """
 
     obstacle: Obstacle
     room_mm: float | None
     depth_mm: float
     axis_mm: FloatArray
+    conflict_mm3: float | None = None
 
     @property
     def touches(self) -> bool:
@@ -149,6 +153,12 @@ class Around:
             lowest, where = min(axis_to_surface(channel, solid) for solid in obstacle.solids)
         room = lowest - channel.radius_mm if lowest < reach else None
         return Clearance(obstacle, room, where, channel.at(where))
+
+    def counted(self, channel: Channel, found: Clearance) -> Clearance:
+        """The same with how much of the structure lies inside the channel, where any does."""
+        if not found.touches:
+            return found
+        return replace(found, conflict_mm3=inside_mm3(channel, found.obstacle.solids, found.obstacle.without))
 
     def rooms_mm(self, channel: Channel) -> dict[Obstacle, float]:
         """The room to every structure to a fifth of a millimetre, in a few milliseconds: for a channel that is being moved. Infinite where

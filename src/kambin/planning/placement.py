@@ -106,7 +106,7 @@ def judge(around: Around, target_mm: FloatArray, **placed: float) -> tuple[Verdi
             becomes = _group(room_of(each) for each in _deciding(around, moved))
             if becomes != group:
                 changes.append(Change("iliac bone", shift, becomes))
-    touched = tuple(each for each in clearances if each.touches)
+    touched = tuple(around.counted(placement.channel, each) for each in clearances if each.touches)
     return Verdict(group, touched, tuple(sorted(changes, key=lambda change: abs(change.shift_mm)))), placement
 
 

@@ -1,6 +1,8 @@
-"""The bone of the superior articular process that lies in a channel's way, to be reamed (foraminoplasty)."""
+"""What of a structure lies in a channel's way: bone to be reamed (foraminoplasty), and how much of a conflict there is."""
 
 from __future__ import annotations
+
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -21,38 +23,51 @@ def level_of(channel: Channel, points_mm: FloatArray) -> FloatArray:
     return np.asarray(np.linalg.norm(offset - along[..., None] * channel.direction, axis=-1) - channel.radius_mm)
 
 
-def reamed_level(channel: Channel, bone: Solid, frame: Frame) -> tuple[Grid, Float32Array] | None:
-    """What a channel takes out of a bone, as a level field on a fine lattice, negative inside; None where it takes nothing.
+def inside_level(channel: Channel, solids: Iterable[Solid]) -> tuple[Grid, Float32Array] | None:
+    """What of a structure lies inside a channel, as a level field on a fine lattice along it, negative inside; None where nothing does.
 
     Parameters
     ----------
-    channel, bone
-        What goes through what.
-    frame
-        Whose directions the lattice takes.
+    channel, solids
+        What goes through what: one shape, or several that make one structure up.
     """
-    corners = frame.local(bone.mesh.vertices_mm)
-    ends = frame.local(np.stack([channel.target_mm, channel.outer_end_mm]))
-    low = np.maximum(corners.min(axis=0), ends.min(axis=0) - channel.radius_mm) - 2 * _SPACING_MM
-    high = np.minimum(corners.max(axis=0), ends.max(axis=0) + channel.radius_mm) + 2 * _SPACING_MM
+    several = tuple(solids)
+    frame = Frame.from_cranial_anterior(channel.target_mm, channel.direction, np.eye(3)[np.abs(channel.direction).argmin()])
+    wall = channel.radius_mm + 2 * _SPACING_MM
+    corners = np.concatenate([frame.local(solid.mesh.vertices_mm) for solid in several])
+    low = np.maximum(corners.min(axis=0) - 2 * _SPACING_MM, -wall)
+    high = np.minimum(corners.max(axis=0) + 2 * _SPACING_MM, [wall, wall, channel.length_mm + wall])
     if (high - low <= 4 * _SPACING_MM).any():
         return None
     grid = lattice_about(frame, low, high, _SPACING_MM)
-    origin, steps = grid.world_from_voxel[:3, 3], grid.world_from_voxel[:3, :3].T
-    level = bone.sample_box(origin, steps, grid.shape)
     points = grid.world(np.moveaxis(np.indices(grid.shape), 0, -1))
-    np.maximum(level, level_of(channel, points).astype(np.float32), out=level)
+    level = np.maximum(_sampled(several, grid), level_of(channel, points).astype(np.float32))
     return (grid, level) if level.min() < 0 else None
 
 
-def reamed_mm3(channel: Channel, bone: Solid, frame: Frame) -> float:
-    """How much of a bone lies inside a channel."""
-    found = reamed_level(channel, bone, frame)
+def inside_mm3(channel: Channel, solids: Iterable[Solid], without: Iterable[Solid] = ()) -> float:
+    """How much of a structure lies inside a channel; less what of it is not meant."""
+    found = inside_level(channel, solids)
     if found is None:
         return 0.0
     grid, level = found
-    share = np.clip(0.5 - level / _SPACING_MM, 0.0, 1.0)
+    share, parts = _share(level), tuple(without)
+    if parts:
+        # counted and taken off: the skin that the two have in common would otherwise count where it is nobody's
+        share -= _share(np.maximum(level, _sampled(parts, grid)))
     return float(share.sum(dtype=np.float64) * grid.voxel_volume_mm3)
+
+
+def _sampled(solids: Iterable[Solid], grid: Grid) -> Float32Array:
+    origin, steps = grid.world_from_voxel[:3, 3], grid.world_from_voxel[:3, :3].T
+    level: Float32Array = np.minimum.reduce([solid.sample_box(origin, steps, grid.shape) for solid in solids])
+    return level
+
+
+def _share(level: Float32Array) -> Float32Array:
+    """How much of each cell is inside."""
+    share: Float32Array = np.clip(0.5 - level / np.float32(_SPACING_MM), 0.0, 1.0)
+    return share
 
 
 def about_reamed_mm3(

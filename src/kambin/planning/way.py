@@ -9,7 +9,7 @@ from kambin.measurement.result import NotMeasurable
 from kambin.planning.around import Around, Clearance
 from kambin.planning.channel import Channel
 from kambin.planning.entry import Entry, skin_entry
-from kambin.planning.reaming import reamed_mm3
+from kambin.planning.reaming import inside_mm3
 from kambin.planning.wishes import Wishes
 from kambin.spine import SpineModel
 
@@ -93,14 +93,14 @@ class Verdict:
 
 def described(model: SpineModel, around: Around, channel: Channel, wishes: Wishes) -> WayIn:
     """All that is known about one channel."""
-    clearances = around.clearances(channel)
+    clearances = tuple(around.counted(channel, each) for each in around.clearances(channel))
     rooms = [(each.room_mm - wishes.margins_mm[each.obstacle.group], each.obstacle.name) for each in clearances if each.room_mm is not None]
     slack, limiting = min(rooms, default=(float("inf"), None))
     try:
         entry, reason = skin_entry(model, around.frame, channel), None
     except NotMeasurable as why:
         entry, reason = None, str(why)
-    reamed = None if around.reamable is None else reamed_mm3(channel, around.reamable[0], around.frame)
+    reamed = None if around.reamable is None else inside_mm3(channel, [around.reamable[0]])
     return WayIn(channel, entry, reason, clearances, slack, limiting, reamed)
 
 

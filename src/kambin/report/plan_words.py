@@ -51,13 +51,16 @@ def short_name(obstacle: Obstacle) -> str:
 
 
 def room_words(clearance: Clearance) -> str:
-    """``2.1 mm clear``, ``0.4 mm inside``."""
+    """``2.1 mm clear``, ``0.4 mm and 12 mm³ inside``."""
     room = clearance.room_mm
     if room is None:
         return "far"
     if abs(room) < TOUCHING_MM:
         return "touching"
-    return f"{with_unit(room, 'mm')} clear" if room >= 0 else f"{with_unit(-room, 'mm')} inside"
+    if room >= 0:
+        return f"{with_unit(room, 'mm')} clear"
+    counted = "" if clearance.conflict_mm3 is None else f" and {with_unit(clearance.conflict_mm3, 'mm³')}"
+    return f"{with_unit(-room, 'mm')}{counted} inside"
 
 
 def verdict_words(plan: Plan) -> str:

@@ -22,7 +22,8 @@ FIELD_MM = 170.0
 """Diameter of the round field at the patient."""
 _HALF_DEPTH_MM = 170.0
 _STEP_MM = 1.5
-_PITCH_MM = 0.5
+_PITCH_MM = (0.5, 1.0)  # of the picture: as fine as the scan shows, within these
+_PER_VOXEL = 0.6
 _CHUNK = 16  # steps of the beam summed at a time
 _SHELL_MM, _SHELL, _SPONGE = 1.6, 1.7, 0.45  # cortical bone's thickness; what shell and sponge weaken more than water does
 _EVENED_MM, _EVENED = 22.0, 0.75  # a fluoroscope evens out what changes slowly over the picture
@@ -53,10 +54,12 @@ class CArm:
 
     def picture(self, view: View) -> GreyImage:
         """A radiograph in a round field, dense structures dark, shape (rows, columns); black beyond the field."""
-        scale = view.mm_per_px / _PITCH_MM
+        finest = _PITCH_MM[0] if self._scan is None else _PER_VOXEL * float(min(self._scan.grid.spacing_mm))
+        pitch = float(np.clip(finest, *_PITCH_MM))
+        scale = view.mm_per_px / pitch
         points = view.lattice_mm(scale)
         weakened = self._from_scan(self._scan, points, view) if self._scan is not None else self._from_bones(points, view)
-        return as_seen(weakened, _in_field(weakened.shape), _EVENED_MM / _PITCH_MM)
+        return as_seen(weakened, _in_field(weakened.shape), _EVENED_MM / pitch)
 
     def _from_scan(self, scan: Scan, points: FloatArray, view: View) -> FloatArray:
         total = np.zeros(points.shape[:2])
