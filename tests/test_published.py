@@ -18,7 +18,7 @@ _KEYS = {
     "body_height_anterior", "body_height_middle", "body_height_posterior", "body_width", "body_depth",
     "slip_mm", "slip_percent", "pedicle_width", "pedicle_height", "canal_area", "canal_ap_diameter",
     "iliac_crest_height", "lordosis", "segment_angle", "sacral_slope",
-    "oblique_corridor", "aorta_diameter", "cava_diameter", "psoas_to_cava",
+    "oblique_corridor", "aorta_diameter", "cava_diameter", "psoas_to_cava", "interlaminar_width", "interlaminar_height",
 }  # fmt: skip
 _SEGMENTS = {"L1/L2", "L2/L3", "L3/L4", "L4/L5", "L5/S1"}
 _VERTEBRAE = {"L1", "L2", "L3", "L4", "L5"}

@@ -19,11 +19,12 @@ from kambin.geometry.section import Section
 from kambin.measurement.exiting_root import exiting_root
 from kambin.measurement.published import PUBLISHED
 from kambin.measurement.result import Evidence, EvidenceCurve, EvidencePlane, EvidencePoint, NotMeasurable, Quantity
-from kambin.spine import MotionSegment, SpineModel
+from kambin.spine import MotionSegment, Solid, SpineModel
 
 APPROACHES_DEG = (45, 60)
 """From the mid-sagittal plane."""
-_LEAST_AREA_MM2 = 4.0
+_LEAST_AREA_MM2 = 1.0
+"""Of a section: what only grazes the plane is left out."""
 _WAY_MM = 12.0
 """How far the ways past the two are drawn."""
 
@@ -50,20 +51,33 @@ def facet_gaps(model: SpineModel, segment: MotionSegment, side: Side) -> Mapping
     Raises
     ------
     NotMeasurable
-        When the exiting root or the superior articular process is missing, or does not reach the plane.
+        When the exiting root is missing, or does not reach the plane, or the superior articular process does not.
     """
-    root, facet = exiting_root(model, segment, side), segment.lower.part(Kind.SUPERIOR_ARTICULAR, side)
-    if facet is None:
-        raise NotMeasurable(f"the {side} superior articular process of {segment.lower.level} could not be told apart from its bone")
+    root = exiting_root(model, segment, side)
     height = float(segment.frame.local(segment.upper_endplate.points_mm)[:, 2].mean())
     plane = segment.frame.moved_to(segment.frame.world([0.0, 0.0, height]))
-    points = []
-    for solid, words in ((facet, f"superior articular process of {segment.lower.level}"), (root, f"root of {segment.upper.level}")):
-        loops = [loop for loop in solid.section(plane).loops if Section((loop,)).area_mm2 >= _LEAST_AREA_MM2]
-        if not loops:
+    loops = _facet(segment, side, plane), _sections(root, plane)
+    for found, words in zip(loops, (f"superior articular process of {segment.lower.level}", f"root of {segment.upper.level}"), strict=True):
+        if not found:
             raise NotMeasurable(f"the {side} {words} does not reach the upper border of the {segment.name} disc")
-        points.append(np.concatenate(loops))
-    return {quantity: _gap(quantity, degrees, side, plane, *points) for degrees, quantity in zip(APPROACHES_DEG, FACET_GAPS, strict=True)}
+    facet, nerve = (np.concatenate(found) for found in loops)
+    gaps = zip(FACET_GAPS, APPROACHES_DEG, strict=True)
+    return {quantity: _gap(quantity, degrees, side, plane, facet, nerve) for quantity, degrees in gaps}
+
+
+def _facet(segment: MotionSegment, side: Side, plane: Frame) -> list[FloatArray]:
+    """Outlines of the superior articular process in the plane. Where it was not told apart from its bone it is what of that stands highest
+    on its side: nothing else of a vertebra, or hardly anything, reaches as far up.
+    """
+    process = segment.lower.part(Kind.SUPERIOR_ARTICULAR, side)
+    if process is not None:
+        return _sections(process, plane)
+    return [loop for loop in _sections(segment.lower.solid, plane) if side.sign * loop[:, 0].mean() > 0][:1]
+
+
+def _sections(solid: Solid, plane: Frame) -> list[FloatArray]:
+    """The largest first."""
+    return [loop for loop in solid.section(plane).loops if Section((loop,)).area_mm2 >= _LEAST_AREA_MM2]
 
 
 def _gap(quantity: Quantity, degrees: int, side: Side, plane: Frame, facet: FloatArray, root: FloatArray) -> tuple[float, Evidence]:

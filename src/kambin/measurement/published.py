@@ -62,6 +62,7 @@ _ZINDRICK = "Zindrick 1987, transverse isthmus width"
 _SEGMENTAL = "Sci Rep 2022 (s41598-022-21840-x), standing, n = 324"
 _ONISHI = "Onishi 2019, MR, n = 300"
 _NEPAL = "Nepalese MR series, n = 106"
+_WANG_D = "Wang D 2021, CT, n = 50"
 
 PUBLISHED_RANGES: _Table = _frozen(
     {
@@ -107,6 +108,9 @@ PUBLISHED_RANGES: _Table = _frozen(
         "aorta_diameter": {"L4/L5": _range(11.852, 6.1, 24.35, _WANG)},
         "cava_diameter": {"L4/L5": _range(21.081, 8.42, 36.43, _WANG)},
         "psoas_to_cava": {"L4/L5": _range(1.929, 0.0, 5.82, _WANG)},
+        "interlaminar_width": {"L5/S1": _two_sd(23.55, 4.91, _WANG_D)},
+        # Left 9.14, right 9.55; the left's spread.
+        "interlaminar_height": {"L5/S1": _two_sd(9.345, 2.45, f"{_WANG_D}, mean of both sides")},
     }
 )
 """Values with a range: quantity key → level → value. Every quantity has a key; an empty mapping says that no sound value was found."""

@@ -55,21 +55,21 @@ def line_a(anatomy: Anatomy, half: Half, side: Side, step: float) -> dict[str, f
 
 
 _BEHIND_MM = 2.0
-"""Point *a* lies further behind the disc space than this: endplates may cross too."""
+"""Point *a* lies further behind the disc space than this: endplates may meet too."""
 _TOUCH_MM, _TOUCH_STEP_MM = 0.3, 0.05
 """A line of sight touches a bone where it comes within this of the deepest that it goes."""
 
 
 def point_a(half: Half, side: Side, step: float) -> FloatArray:
-    """Point *a*, RAS: of the crossings of both bones' outlines behind the disc, seen along the segment's right axis, the most anterior one;
-    midway between the middles of the stretches over which the line of sight touches the two.
+    """Point *a*, RAS: seen along the segment's right axis, of the corners between both bones' outlines behind the disc the most anterior
+    one; midway between the middles of the stretches over which the line of sight touches the two.
     """
     segment, view = half.segment, half.view
     bones = [replace(view, shapes=view.shapes[k : k + 1], levels=view.levels[k : k + 1]) for k in (0, 2)]
     crossings = _crossings(*(bone.silhouette(step) for bone in bones))
     crossings = crossings[crossings[:, 0] < segment.back_mm - _BEHIND_MM]
     if not len(crossings):
-        raise Unknown(f"the outlines of the {side} articular processes do not cross at {segment.space.name}")
+        raise Unknown(f"the outlines of the {side} articular processes do not meet at {segment.space.name}")
     at = crossings[int(crossings[:, 0].argmax())]
     out = np.mean([_touched(bone, at) for bone in bones])
     return segment.frame.world([side.sign * float(out), *at])

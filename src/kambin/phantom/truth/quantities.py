@@ -50,9 +50,9 @@ _TABLE = (
     ("canal_ap_diameter_pedicle", "CDₚ", "canal antero-posterior diameter at pedicle height", "mm", "Its longest chord along *anterior*."),
     ("lordosis", "LL", "lumbar lordosis L1–S1", "°", "Angle between the upper endplates of L1 and S1 in the mean sagittal plane."),
     ("sacral_slope", "SS", "sacral slope", "°", "Angle between the upper endplate of S1 and the axial plane, in the mean sagittal plane."),
-    ("facet_to_nerve", "Line A", "facet to nerve", "mm", "Shortest distance from point a to the exiting root; a is the most anterior "
-     "crossing, behind the disc, of the two bones' outlines seen along the segment's right axis (where the superior articular process "
-     "passes the arch above it), midway between where that line of sight touches the two."),
+    ("facet_to_nerve", "Line A", "facet to nerve", "mm", "Shortest distance from point a to the exiting root; a lies in the most "
+     "anterior corner, behind the disc, between the two bones' outlines seen along the segment's right axis (where the superior articular "
+     "process passes the arch above it), midway between where that line of sight touches the two."),
     ("facet_to_nerve_45", "FN45", "facet to nerve at 45°", "mm", "Room between superior articular process and exiting root for what goes "
      "straight in at 45° to the mid-sagittal plane, in the plane of the disc's upper border; negative where the one hides the other."),
     ("facet_to_nerve_60", "FN60", "facet to nerve at 60°", "mm", "The same at 60°."),
