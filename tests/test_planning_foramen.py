@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import jsonschema
 import numpy as np
 import pytest
 
@@ -28,6 +29,8 @@ from kambin.planning.transforaminal import TRANSFORAMINAL, plan_transforaminal
 from kambin.planning.wishes import Wishes
 from kambin.spine import SpineModel, SurfaceMesh
 from kambin.volume import Grid, Segmentation
+
+SCHEMA = Path(__file__).resolve().parents[1] / "docs" / "schema" / "plan-1.schema.json"
 
 
 @pytest.fixture(scope="module")
@@ -176,6 +179,7 @@ def test_plans_are_written_with_all_their_numbers(plans: dict[Side, Plan], tmp_p
     path = tmp_path / "plan.json"
     write_plan_json(Plans(made, {("L4/L5", Side.LEFT, TRANSFORAMINAL): "no pedicle"}, {"labels": "x"}), path, version="1")
     document = json.loads(path.read_text(encoding="utf-8"))
+    jsonschema.validate(document, json.loads(SCHEMA.read_text(encoding="utf-8")))
     assert document["coordinate_system"] == "RAS"
     assert document["not_planned"] == [{"level": "L4/L5", "side": "left", "approach": "tf-peld", "reason": "no pedicle"}]
     for entry, (side, found) in zip(document["plans"], plans.items(), strict=True):
