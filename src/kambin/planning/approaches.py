@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from kambin.planning.around import POSTEROLATERAL, Around, Region
+from kambin.planning.interlaminar import INTERLAMINAR, INTERLAMINAR_WISHES, POSTERIOR, plan_interlaminar
 from kambin.planning.needle import (
     EPIDURAL_WISHES,
     KAMBIN_NEEDLE,
@@ -53,6 +54,7 @@ _ALL = (
     Approach(KAMBIN_NEEDLE, "epidural needle, Kambin triangle", EPIDURAL_WISHES, POSTEROLATERAL, plan_kambin_needle),
     Approach(RADIOFREQUENCY, "radiofrequency needle to the disc", RADIOFREQUENCY_WISHES, POSTEROLATERAL, plan_radiofrequency),
     Approach(OBLIQUE, "oblique corridor to the disc", OBLIQUE_WISHES, ANTEROLATERAL, plan_oblique),
+    Approach(INTERLAMINAR, "interlaminar endoscopy", INTERLAMINAR_WISHES, POSTERIOR, plan_interlaminar),
 )
 
 APPROACHES: Mapping[str, Approach] = MappingProxyType({approach.key: approach for approach in _ALL})
