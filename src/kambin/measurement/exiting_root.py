@@ -57,7 +57,7 @@ def nerve_to_disc(model: SpineModel, segment: MotionSegment, side: Side) -> tupl
     root = exiting_root(model, segment, side)
     if segment.disc_is_inferred:
         raise NotMeasurable(f"no disc is labelled at {segment.name}: how far it bulges towards the root is not known")
-    return _apart(NERVE_TO_DISC, root, segment.disc, "disc")
+    return _apart(NERVE_TO_DISC, root, segment.disc, "disc", "axial")
 
 
 def nerve_to_pedicle(model: SpineModel, segment: MotionSegment, side: Side) -> tuple[float, Evidence]:
@@ -71,10 +71,10 @@ def nerve_to_pedicle(model: SpineModel, segment: MotionSegment, side: Side) -> t
     root, pedicle = exiting_root(model, segment, side), segment.upper.part(Kind.PEDICLE, side)
     if pedicle is None:
         raise NotMeasurable(f"the {side} pedicle of {segment.upper.level} could not be told apart from its vertebra")
-    return _apart(NERVE_TO_PEDICLE, root, pedicle, "pedicle")
+    return _apart(NERVE_TO_PEDICLE, root, pedicle, "pedicle", "lateral")
 
 
-def _apart(quantity: Quantity, root: Solid, other: Solid, name: str) -> tuple[float, Evidence]:
+def _apart(quantity: Quantity, root: Solid, other: Solid, name: str, view: str) -> tuple[float, Evidence]:
     """The shortest distance between two solids, with the place where they come so near."""
     from kambin.geometry.mesh_distance import closest_points_between
 
@@ -83,5 +83,6 @@ def _apart(quantity: Quantity, root: Solid, other: Solid, name: str) -> tuple[fl
     evidence = Evidence(
         points=(EvidencePoint("nearest point of the root", pair.first_mm), EvidencePoint(f"nearest point of the {name}", pair.second_mm)),
         curves=(EvidenceCurve(quantity.symbol, np.stack([pair.first_mm, pair.second_mm]), role="measure"),),
+        view=view,
     )
     return 0.0 if overlap else pair.distance_mm, evidence

@@ -100,4 +100,5 @@ def _gap(quantity: Quantity, degrees: int, side: Side, plane: Frame, facet: Floa
         ),
         planes=(EvidencePlane("upper border of the disc", plane.origin_mm, plane.cranial),),
         facts={"approach_deg": degrees},
+        view="axial",
     )
