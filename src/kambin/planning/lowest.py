@@ -44,6 +44,8 @@ def lowest_along(
     starts, along = np.broadcast_arrays(np.asarray(starts_mm, dtype=np.float64), np.asarray(directions, dtype=np.float64))
     if len(starts) <= _FEW:
         return _lowest_of_few(field, starts, along, length_mm)
+    if len(starts) <= _CHUNK:
+        return _lowest(field, starts, along, length_mm)
     chunks = [slice(first, first + _CHUNK) for first in range(0, len(starts), _CHUNK)]
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
         found = list(pool.map(lambda part: _lowest(field, starts[part], along[part], length_mm), chunks))
