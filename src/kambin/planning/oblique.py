@@ -16,7 +16,7 @@ import numpy as np
 
 from kambin.geometry import FloatArray
 from kambin.measurement.result import Evidence, EvidenceCurve, EvidencePoint, NotMeasurable
-from kambin.planning.around import Around, Region
+from kambin.planning.around import Around, Clearance, Region
 from kambin.planning.channel import Channel, direction_of
 from kambin.planning.field import REACH_MM, DistanceField
 from kambin.planning.lowest import lowest_along
@@ -48,6 +48,8 @@ _TILT_SHARE = 0.1
 """The same of a degree out of the disc's plane."""
 _FRONT_DEG, _FRONT_SHARE = 60.0, 0.05
 """The same of a degree nearer to straight in front than this: from there on it is the way of an anterior fusion, through the belly."""
+_NOTHING_MM = 0.5
+"""Less than this in the way is not told of."""
 _FARTHEST_BORDER_MM = 70.0
 _STANDING_MM = 4.0
 """So far beyond its rounded end a tube may still touch the vertebrae that it stands on."""
@@ -92,9 +94,7 @@ def plan_oblique(model: SpineModel, around: Around, wishes: Wishes) -> Plan:
     figures, evidence, told = _figures(model, about, first, wishes)
     swept = [around.clearance(first.channel, each) for each in viscera]
     figures["retract_viscera_mm"] = max((max(0.0, -room_of(each)) for each in swept), default=None)
-    told += [
-        f"The {each.obstacle.name} lies {-room_of(each):.0f} mm in the way and must be swept forwards." for each in swept if each.touches
-    ]
+    told += [_swept(each, wishes) for each in swept if room_of(each) < -_NOTHING_MM]
     return Plan(
         around.segment.name,
         around.side,
@@ -120,6 +120,13 @@ def _missing(around: Around, has_psoas: bool) -> tuple[str, ...]:
     """What this way should keep clear of and does not: what lies behind the foramen is not near it."""
     near = [name for name in around.missing if "exiting" in name or "iliac" in name]
     return (*near, *([] if has_psoas else [f"{around.side} psoas"]), *([] if around.group("vessel") else ["great vessels"]))
+
+
+def _swept(each: Clearance, wishes: Wishes) -> str:
+    """How far an organ must be moved; what a field does not reach is told as such."""
+    most = REACH_MM + wishes.radius_mm - _NOTHING_MM
+    more = " or more" if -room_of(each) > most else ""
+    return f"The {each.obstacle.name} lies {-room_of(each):.0f} mm{more} in the way and must be swept forwards."
 
 
 def _unseen(viscera: dict[Obstacle, DistanceField]) -> Iterator[str]:

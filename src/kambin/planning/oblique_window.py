@@ -14,6 +14,8 @@ from kambin.measurement.result import Evidence, EvidenceCurve, EvidencePoint, No
 from kambin.spine import MotionSegment, SpineModel
 
 VESSELS = (Kind.AORTA, Kind.VENA_CAVA, Kind.ILIAC_ARTERY, Kind.ILIAC_VEIN)
+_DEPTH_MM = 50.0
+"""Further out than this from the disc's centre nothing bounds the window: at L5/S1 the external iliac vessels run far in front."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,7 +120,7 @@ def window(segment: MotionSegment, side: Side, found: dict[str, Section], aim: F
     before: list[tuple[float, float, str]] = []
     for name, section in found.items():
         offset = section.points - aim
-        offset = offset[offset @ out > 0]
+        offset = offset[(offset @ out > 0) & (offset @ out < _DEPTH_MM)]
         if not len(offset):
             continue
         across = offset @ forwards

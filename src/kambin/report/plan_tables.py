@@ -112,6 +112,7 @@ def figure_rows(plan: Plan) -> tuple[tuple[str, str], ...]:
     rows = []
     for key, value in plan.figures.items():
         name, unit = _split_unit(key)
+        name = _IN_WORDS.get(key, name)
         if value is None:
             text = NOT_KNOWN
         elif isinstance(value, str):
@@ -134,6 +135,32 @@ def _joined(which: Iterable[str]) -> str:
     return "; ".join(which)
 
 
+_IN_WORDS = {
+    "corridor_mm": "corridor: from psoas to the nearest great vessel, at rest, in the plane of the disc",
+    "window_mm": "of it free as seen along the first way",
+    "angle_deg": "first way to the disc’s centre: angle forwards from straight sideways, in the plane of the disc",
+    "retract_psoas_mm": "psoas to be moved backwards by",
+    "retract_vessel_mm": "nearest vessel to be moved aside, to leave its margin, by",
+    "vessel": "that vessel",
+    "corridor": "the way runs",
+    "retract_viscera_mm": "bowel or kidney to be swept forwards by",
+    "window_width_mm": "window between the laminae: width from facet to facet",
+    "window_height_mm": "its height on this side",
+    "retract_mm": "root and dural sac to be moved towards the middle by",
+    "bone_mm3": "bone of the laminae and facets in the first way",
+    "oblique_deg": "C-arm down the needle, from the view with the endplates edge-on: turned to the needle’s side by",
+    "cranio_caudal_deg": "and, of the beam’s end behind the patient, raised towards the head by (below 0: towards the feet)",
+    "scan_oblique_deg": "C-arm down the needle, for the patient as in the scanner: turned to the needle’s side by",
+    "scan_cranio_caudal_deg": "and, of the beam’s end behind the patient, raised towards the head by (below 0: towards the feet)",
+    "axial_plan_verdict": "needle held in an axial slice of the scan, to the same target",
+    "axial_barred_by": "bars every such way by itself",
+    "axial_limiting": "entered by the roomiest such needle, or nearest to it",
+    "axial_slack_mm": "its room beyond the margins (below 0: short)",
+    "disc_plane_plan_verdict": "needle held in the plane of the disc, to the same target",
+    "disc_plane_barred_by": "bars every way in that plane by itself",
+    "disc_plane_limiting": "entered by the roomiest needle in that plane, or nearest to it",
+    "disc_plane_slack_mm": "its room beyond the margins there (below 0: short)",
+}
 _UNITS = {"mm": "mm", "mm2": "mm²", "mm3": "mm³", "deg": "°"}
 
 
