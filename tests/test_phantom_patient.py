@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
+import subprocess
+import sys
 from itertools import pairwise
 from pathlib import Path
 
@@ -216,6 +220,20 @@ def test_command_refuses_what_cannot_be(arguments: tuple[str, ...], told: str, t
     assert kambin("phantom", "-o", str(tmp_path / "out"), "--quiet", *arguments) == 2
     assert told in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def made_elsewhere(folder: Path, hash_seed: str, cores: int) -> dict[str, str]:
+    """Checksums of a patient's files, made by a process of its own that sees so many cores."""
+    arguments = ["phantom", "-o", str(folder), "--seed", "5", "--spacing", "5", "--size", "80", "--no-truth", "--quiet"]
+    program = f"import os; os.cpu_count = lambda: {cores}; from kambin.cli import main; main({arguments})"
+    numbers = {name: str(cores) for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
+    subprocess.run([sys.executable, "-c", program], env={**os.environ, **numbers, "PYTHONHASHSEED": hash_seed}, check=True)
+    names = ("scan.nii.gz", "labels.nii.gz", "parameters.json")
+    return {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in names}
+
+
+def test_the_same_seed_gives_the_same_bytes_in_any_process(tmp_path: Path) -> None:
+    assert made_elsewhere(tmp_path / "one", "0", 1) == made_elsewhere(tmp_path / "three", "1", 3)
 
 
 def test_a_view_of_one_level_holds_it_at_any_turn(patients) -> None:

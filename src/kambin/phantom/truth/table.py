@@ -97,6 +97,14 @@ def text_of(values: tuple[TrueValue, ...], source: Mapping[str, Any], version: s
     return json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
+_DECIMALS = 6
+"""Of values as written: far below every bound, and far above what the number of threads changes in a sum, so that bytes are the same."""
+
+
+def _written(number: float | None) -> float | None:
+    return None if number is None else round(number, _DECIMALS)
+
+
 def _row(row: TrueValue) -> dict[str, Any]:
     return {
         "symbol": row.symbol,
@@ -104,8 +112,8 @@ def _row(row: TrueValue) -> dict[str, Any]:
         "quantity": row.quantity.key,
         "level": row.level,
         "side": row.side.value if row.side else None,
-        "value": row.value,
-        "bound": row.bound,
+        "value": _written(row.value),
+        "bound": _written(row.bound),
         "unit": row.unit,
         "status": row.status,
         "reason": row.reason,
