@@ -137,7 +137,7 @@ def _joined(which: Iterable[str]) -> str:
 
 _IN_WORDS = {
     "corridor_mm": "corridor: from psoas to the nearest great vessel, at rest, in the plane of the disc",
-    "window_mm": "of it free as seen along the first way",
+    "window_mm": "free window as seen along the first way",
     "angle_deg": "first way to the disc’s centre: angle forwards from straight sideways, in the plane of the disc",
     "retract_psoas_mm": "psoas to be moved backwards by",
     "retract_vessel_mm": "nearest vessel to be moved aside, to leave its margin, by",
