@@ -108,9 +108,8 @@ def show_plans(result: RunResult) -> None:
             table.add_row(*row)
     if plans.plans:
         console.print(table)
-    for plan in plans.plans:
-        for warning in plan.warnings[:1]:
-            aside.print(Text.assemble((f"{_title(plan)}: ", "yellow"), warning))
+    for warning, names in _by_warning(plans).items():
+        aside.print(Text.assemble((f"{', '.join(names)}: ", "yellow"), warning))
     for reason, names in _by_reason(plans).items():
         aside.print(Text.assemble(("not planned: ", "yellow"), f"{', '.join(names)}: {reason}"))
     for note in result.notes:
@@ -157,6 +156,18 @@ def _verdicts(plans: Plans) -> Table:
 def _planned(plans: Plans) -> str:
     counts = f"{len(plans.plans)} planned, {len(plans.reasons)} not (reasons in plan.json)"
     return f"{counts}. Research only: no verdict here may guide a needle or a knife."
+
+
+def _by_warning(plans: Plans) -> dict[str, list[str]]:
+    """What comes first of each plan, said once: after the one plan that it is about, or the segments whose plans share it."""
+    about: dict[str, list[Plan]] = {}
+    for plan in plans.plans:
+        for warning in plan.warnings[:1]:
+            about.setdefault(warning, []).append(plan)
+    return {
+        warning: [_title(them[0])] if len(them) == 1 else list(dict.fromkeys(plan.level for plan in them))
+        for warning, them in about.items()
+    }
 
 
 def _by_reason(plans: Plans) -> dict[str, list[str]]:
