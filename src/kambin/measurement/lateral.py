@@ -16,8 +16,9 @@ import numpy as np
 from kambin.anatomy.structures import Side
 from kambin.geometry import FloatArray
 from kambin.geometry.hole import Hole, Lattice, NoHole, find_hole
+from kambin.measurement.pedicle_size import pedicle_outline_mm
 from kambin.measurement.result import Evidence, EvidenceCurve, EvidencePlane, NotMeasurable
-from kambin.spine import MotionSegment
+from kambin.spine import MotionSegment, Vertebra
 
 PITCH_MM = 0.4
 SIGHT_STEP_MM = 0.7
@@ -112,8 +113,18 @@ def lateral_cut_mm(segment: MotionSegment, side: Side) -> float:
     for vertebra in (segment.upper, segment.lower):
         neck = vertebra.pedicles.get(side)
         if neck is not None:
-            return float(side.sign * segment.frame.local(neck.lateral_mm)[0])
+            rough = float(side.sign * segment.frame.local(neck.lateral_mm)[0])
+            return min(rough, _narrowest_reach_mm(segment, vertebra, side))
     raise NotMeasurable(f"no {side} pedicle of {segment.upper.level} or {segment.lower.level} was found, so the foramen has no roof")
+
+
+def _narrowest_reach_mm(segment: MotionSegment, vertebra: Vertebra, side: Side) -> float:
+    """How far out a pedicle's smallest section reaches: a broad transverse process, as of a sacralised L5, pulls its rough border out."""
+    try:
+        outline = pedicle_outline_mm(vertebra, side)
+    except NotMeasurable:
+        return float("inf")
+    return float((side.sign * segment.frame.local(outline)[:, 0]).max())
 
 
 def posterior_edge_mm(segment: MotionSegment) -> float:
