@@ -21,7 +21,8 @@ from kambin.volume import Scan
 FIELD_MM = 170.0
 """Diameter of the round field at the patient."""
 _HALF_DEPTH_MM = 170.0
-_STEP_MM = 1.5
+_STEP_MM = 1.5  # along the beam, through the bones' shapes; through a scan its voxels' size, within these:
+_SCAN_STEPS_MM = (1.0, 3.0)
 _PITCH_MM = (0.5, 1.0)  # of the picture: as fine as the scan shows, within these
 _PER_VOXEL = 0.6
 _CHUNK = 16  # steps of the beam summed at a time
@@ -64,10 +65,11 @@ class CArm:
     def _from_scan(self, scan: Scan, points: FloatArray, view: View) -> FloatArray:
         total = np.zeros(points.shape[:2])
         low = float(scan.values[::8, ::8, ::8].min())
-        for start, steps, count in _beam(points, view):
+        step = float(np.clip(min(scan.grid.spacing_mm), *_SCAN_STEPS_MM))
+        for start, steps, count in _beam(points, view, step):
             matrix = scan.grid.voxel_from_world[:3, :3] @ steps.T
             values = _sampled(scan.values, matrix, scan.grid.voxel(start), (*points.shape[:2], count), min(low, -1000.0))
-            total += weakening(values).sum(axis=-1) * _STEP_MM
+            total += weakening(values).sum(axis=-1) * step
         return total
 
     def _from_bones(self, points: FloatArray, view: View) -> FloatArray:
@@ -83,7 +85,7 @@ class CArm:
             if x1 - x0 < 2 or y1 - y0 < 2:
                 continue
             part = points[y0:y1, x0:x1]
-            for start, steps, count in _beam(part, view, float(depth.min()) - _STEP_MM, float(depth.max()) + _STEP_MM):
+            for start, steps, count in _beam(part, view, _STEP_MM, float(depth.min()) - _STEP_MM, float(depth.max()) + _STEP_MM):
                 level = bone.sample_box(start, steps, (*part.shape[:2], count))
                 shell = np.where(level > -_SHELL_MM, _SHELL, _SPONGE)
                 total[y0:y1, x0:x1] += (np.clip(0.5 - level / _STEP_MM, 0.0, 1.0) * shell).sum(axis=-1) * _STEP_MM
@@ -115,16 +117,16 @@ def _in_field(shape: tuple[int, ...]) -> npt.NDArray[np.bool_]:
 
 
 def _beam(
-    points: FloatArray, view: View, nearest_mm: float = -_HALF_DEPTH_MM, farthest_mm: float = _HALF_DEPTH_MM
+    points: FloatArray, view: View, step_mm: float, nearest_mm: float = -_HALF_DEPTH_MM, farthest_mm: float = _HALF_DEPTH_MM
 ) -> Iterable[tuple[FloatArray, FloatArray, int]]:
     """The beam's samples by the handful: the first point, the steps down, across and along, shape (3, 3), and how many along."""
     low, high = max(nearest_mm, -_HALF_DEPTH_MM), min(farthest_mm, _HALF_DEPTH_MM)
-    count = max(1, int(np.ceil((high - low) / _STEP_MM)))
+    count = max(1, int(np.ceil((high - low) / step_mm)))
     down = points[1, 0] - points[0, 0]
     across = points[0, 1] - points[0, 0]
-    along = _STEP_MM * view.towards_viewer
+    along = step_mm * view.towards_viewer
     for first in range(0, count, _CHUNK):
-        start = points[0, 0] + (low + (first + 0.5) * _STEP_MM) * view.towards_viewer
+        start = points[0, 0] + (low + (first + 0.5) * step_mm) * view.towards_viewer
         yield start, np.stack([down, across, along]), min(_CHUNK, count - first)
 
 
