@@ -97,7 +97,7 @@ def plan(model: SpineModel) -> Plan:
         verdict=Verdict("B", published.clearances[:1], changes),
         ways=(best,),
         published=published,
-        figures={"window_mm": 12.345, "area_mm2": None, "how": "free"},
+        figures={"gap_mm": 12.345, "area_mm2": None, "how": "free"},
         evidence=Evidence((EvidencePoint("b", published.channel.target_mm),), (EvidenceCurve("rim", np.eye(3) * 10.0, True, "outline"),)),
         not_seen=("traversing L5 root",),
         warnings=(f"The traversing L5 root was not seen: {MALICE}", "A second warning."),
@@ -189,7 +189,7 @@ def test_numbers_are_the_plans_own(model: SpineModel, plan: Plan, monkeypatch: p
     text = words_of(report(model, Plans((plan,), {}), monkeypatch))
     assert "as published 45.0 10.0 56.2 58.8 61.5 0.0 −1.6 exiting L4 123" in text
     assert "found 1 53.0 10.0" in text
-    assert "window 12.3 mm" in text
+    assert "gap 12.3 mm" in text
     assert "area —" in text
     assert "Group B. The channel, placed as published, enters the exiting L4 root (0.6 mm inside)." in text
     assert "It would be group A if the exiting L4 root lay 1 mm further away." in text
