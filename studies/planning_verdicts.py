@@ -23,13 +23,15 @@ from kambin.phantom.truth.placement import published_placement
 from kambin.phantom.truth.table import Table
 from kambin.phantom.truth.value import Unknown
 from kambin.planning.around import Around
+from kambin.planning.entry import skin_entry
 from kambin.planning.fields import Fields
-from kambin.planning.placement import judge
+from kambin.planning.placement import Placement, judge
 from kambin.planning.target import point_b_mm
+from kambin.spine import SpineModel
 from phantom_measures import kept, model_of
 
 COLUMNS = ("seed", "level", "side", "true_group", "group", "firm", "true_alpha_deg", "alpha_deg", "b_apart_mm", "true_touched", "touched",
-           "changes", "reason")  # fmt: skip
+           "changes", "line_b_mm", "reason")  # fmt: skip
 STEP_MM = 0.5
 
 
@@ -58,11 +60,20 @@ def rows_of(seed: int, keep: Path | None) -> list[dict[str, object]]:
                 row |= {"group": verdict.word, "firm": verdict.is_firm, "alpha_deg": f"{placement.alpha_deg:.2f}"}
                 row["b_apart_mm"] = f"{float(np.linalg.norm(b - true.target_mm)):.2f}"
                 row["touched"] = "; ".join(f"{each.obstacle.name} {-(each.room_mm or 0):.1f} mm" for each in verdict.touched)
+                row["line_b_mm"] = line_b(model, around, placement)
                 row["changes"] = "; ".join(f"{c.structure} {c.shift_mm:+g}" for c in verdict.changes)
             except (Unknown, NotMeasurable) as reason:
                 row["reason"] = str(reason)
             rows.append(row)
     return rows
+
+
+def line_b(model: SpineModel, around: Around, placement: Placement) -> str:
+    """Line B of the published placement; empty where the scan ends before the skin."""
+    try:
+        return f"{skin_entry(model, around.frame, placement.channel).line_b_mm:.1f}"
+    except NotMeasurable:
+        return ""
 
 
 def summary(path: Path) -> str:
@@ -82,7 +93,9 @@ def summary(path: Path) -> str:
         alpha = [float(row["true_alpha_deg"]) for row in some]
         groups = sum(row["true_group"] == "A" for row in some)
         alphas = f"alpha {np.mean(alpha):.1f} ± {np.std(alpha):.1f}°, found {np.mean(off):+.2f} ± {np.std(off):.2f}°"
-        lines.append(f"{level}: {groups} of {len(some)} in group A; {alphas}")
+        across = [float(row["line_b_mm"]) for row in some if row["line_b_mm"]]
+        entry = f"Line B {np.mean(across):.0f} ± {np.std(across):.0f} mm in {len(across)}" if across else "Line B in none"
+        lines.append(f"{level}: {groups} of {len(some)} in group A; {alphas}; {entry}")
     return "\n".join(lines)
 
 
