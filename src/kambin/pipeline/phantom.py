@@ -12,14 +12,16 @@ from typing import TYPE_CHECKING, Any
 
 from kambin import __version__
 from kambin.anatomy.schemes import builtin_scheme
+from kambin.anatomy.structures import Side
 from kambin.errors import InputError
 from kambin.io.manifest import NAME as MANIFEST
 from kambin.io.manifest import Manifest, Stage, now
 from kambin.io.nifti_writer import write_nifti
 from kambin.pipeline.folder import new_folder
 from kambin.pipeline.inputs import RunInputs
+from kambin.pipeline.plans import PlanOrder
 from kambin.pipeline.progress import Progress, part, silent
-from kambin.pipeline.stages import RunResult, run
+from kambin.pipeline.stages import RunResult, plan_stage, report_stage, run
 from kambin.volume import Grid, Scan
 
 if TYPE_CHECKING:
@@ -137,6 +139,8 @@ class PhantomOrder:
 
 DEMO = PhantomOrder(truth=False, spacing_mm=(1.0, 1.0, 1.0), size_mm=(340.0, 256.0, 230.0))
 """The demo's patient: seen from flank to flank, since ways in begin at the skin."""
+_DEMO_PLANS = PlanOrder(levels=("L4/L5", "L5/S1"), sides=(Side.RIGHT,))
+"""Where most ways in are gone. All levels and both sides would take several times as long."""
 
 
 def make_patients(
@@ -215,6 +219,8 @@ def demonstrate(
 ) -> RunResult:
     """One digital patient through everything that Kambin does: ``patient/`` and ``run/`` in the output folder.
 
+    Ways in are planned on the right of the two lowest levels alone.
+
     Raises
     ------
     InputError
@@ -226,9 +232,12 @@ def demonstrate(
     with new_folder(output, overwrite) as folder:
         make_patients(order, folder / "patient", progress=part(progress, 0.0, 0.45), command=command)
         inputs = RunInputs([str(folder / "patient" / LABELS)], ["kambin"], str(folder / "patient" / SCAN))
-        result = run(inputs, folder / "run", progress=part(progress, 0.45, 0.99), command=command)
+        place = folder / "run"
+        measured = run(inputs, place, plan=False, report=False, progress=part(progress, 0.45, 0.7), command=command)
+        planned = plan_stage(place, _DEMO_PLANS, progress=part(progress, 0.7, 0.85), command=command)
+        shown = report_stage(place, progress=part(progress, 0.85, 0.99), command=command)
         stage = Stage("demo", tuple(sys.argv if command is None else command), started, now(), __version__)
         Manifest((), (), {"seed": order.seed}).with_stage(stage).describe_outputs(folder).write(folder / MANIFEST)
     progress("done", 1.0)
-    place = Path(output) / "run"
-    return replace(result, folder=place, report=None if result.report is None else place / result.report.name)
+    report = None if shown.report is None else Path(output) / "run" / shown.report.name
+    return replace(measured, folder=Path(output) / "run", report=report, plans=planned.plans)
