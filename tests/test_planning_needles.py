@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.spatial.transform import Rotation
 
 import kambin
 from kambin.anatomy.structures import Kind, Level, Side, Structure
@@ -18,19 +19,20 @@ from kambin.planning.approaches import APPROACHES
 from kambin.planning.around import Around
 from kambin.planning.carm import CArm, down_the_barrel, scan_frame
 from kambin.planning.fields import Fields
-from kambin.planning.needle import GAUGE_MM, KAMBIN_NEEDLE, RADIOFREQUENCY, SAFE_NEEDLE
+from kambin.planning.needle import GAUGE_MM, KAMBIN_NEEDLE, NOTHING, RADIOFREQUENCY, SAFE_NEEDLE
 from kambin.planning.needle_aim import BEFORE_BODY_MM, BEFORE_DISC_MM
 from kambin.planning.result import Plan
 from kambin.planning.way import NOT_POSSIBLE, POSSIBLE
 from kambin.spine import SpineModel, SurfaceMesh
 from kambin.volume import Grid, Segmentation
+from lego import mirrored
 
 SPACING_MM = 1.4
 NEEDLES = (SAFE_NEEDLE, KAMBIN_NEEDLE, RADIOFREQUENCY)
 
 
 @pytest.fixture(scope="module")
-def model() -> SpineModel:
+def labels_of_the_mean_man() -> Segmentation:
     """L5 and S1 of the mean man, with his roots, hips and skin."""
     patient = build_patient(PatientParameters())
     kinds = {Kind.VERTEBRA, Kind.SACRUM, Kind.DISC, Kind.NERVE_ROOT, Kind.DURAL_SAC, Kind.HIP, Kind.TRUNK}
@@ -40,7 +42,12 @@ def model() -> SpineModel:
     grid = Grid.axis_aligned((int(shape[0]), int(shape[1]), int(shape[2])), SPACING_MM, low)
     labels = patient.labels(grid, names, parts=False)
     present = set(np.unique(labels).tolist())
-    return kambin.reconstruct(Segmentation(grid, labels, {number: name for name, number in names.items() if number in present}))
+    return Segmentation(grid, labels, {number: name for name, number in names.items() if number in present})
+
+
+@pytest.fixture(scope="module")
+def model(labels_of_the_mean_man: Segmentation) -> SpineModel:
+    return kambin.reconstruct(labels_of_the_mean_man)
 
 
 @pytest.fixture(scope="module")
@@ -90,6 +97,26 @@ def test_both_sides_of_an_even_patient_are_planned_alike(plans: dict[tuple[str, 
         assert left.figures[name] == pytest.approx(right.figures[name], abs=8.0)  # many directions are as good
     for name in ("axial", "disc_plane"):
         assert left.figures[f"{name}_slack_mm"] == pytest.approx(right.figures[f"{name}_slack_mm"], abs=0.5)
+
+
+def test_a_mirrored_and_turned_scan_gives_the_same_plan(labels_of_the_mean_man: Segmentation, plans: dict[tuple[str, Side], Plan]) -> None:
+    """In the patient's terms. What is named by the scan's own slices is meant to change."""
+    other = mirrored(labels_of_the_mean_man)
+    turn = np.eye(4)
+    turn[:3, :3] = Rotation.from_rotvec(np.radians(25.0) * np.array([0.6, -0.64, 0.48])).as_matrix()
+    grid = Grid(other.grid.shape, turn @ other.grid.world_from_voxel)
+    plan = planned(kambin.reconstruct(Segmentation(grid, other.labels, other.table)), SAFE_NEEDLE, Side.RIGHT)
+    was = plans[SAFE_NEEDLE, Side.LEFT]
+    assert plan.verdict.word == was.verdict.word
+    for name in ("oblique_deg", "cranio_caudal_deg", "disc_plane_slack_mm"):
+        assert plan.figures[name] == pytest.approx(was.figures[name], abs=0.05)
+    way, twin = plan.ways[0], was.ways[0]
+    apart = plan.frame.local(way.channel.target_mm) * [-1, 1, 1] - was.frame.local(twin.channel.target_mm)
+    assert np.linalg.norm(apart) < 1.1  # of two targets beside each other, 1 mm apart, that are as good, either may be taken
+    assert way.slack_mm == pytest.approx(twin.slack_mm, abs=0.2)
+    assert way.entry is not None
+    assert twin.entry is not None
+    assert way.entry.depth_mm == pytest.approx(twin.entry.depth_mm, abs=1.0)
 
 
 @pytest.mark.parametrize("key", [SAFE_NEEDLE, KAMBIN_NEEDLE])
@@ -181,12 +208,26 @@ def test_the_c_arm_looks_down_the_needle(plans: dict[tuple[str, Side], Plan], mo
         assert plan.figures["scan_cranio_caudal_deg"] > plan.figures["cranio_caudal_deg"] + 15  # type: ignore[operator]
 
 
+def test_a_needle_in_the_safe_triangle_ends_beneath_the_pedicle(plans: dict[tuple[str, Side], Plan], model: SpineModel) -> None:
+    for side in Side:
+        plan = plans[SAFE_NEEDLE, side]
+        neck = model.vertebra(Level.L5).pedicles[side]  # type: ignore[union-attr]
+        inner, outer, low = (plan.frame.local(point) for point in (neck.medial_mm, neck.lateral_mm, neck.caudal_mm))
+        for way in plan.ways:
+            out, _, cranial = plan.frame.local(way.channel.target_mm) * [side.sign, 1, 1]
+            assert abs(inner[0]) < out < abs(outer[0])
+            assert cranial < low[2]
+
+
 def test_no_needle_in_an_axial_slice_reaches_l5_s1(plans: dict[tuple[str, Side], Plan]) -> None:
     for plan in plans.values():
         assert plan.figures["axial_plan_verdict"] == NOT_POSSIBLE
         assert plan.figures["axial_slack_mm"] < 0  # type: ignore[operator]
         assert plan.figures["axial_slack_mm"] < plan.ways[0].slack_mm  # type: ignore[operator]
         assert plan.figures["disc_plane_plan_verdict"] == POSSIBLE
+        assert plan.figures["disc_plane_barred_by"] == NOTHING
+    for key in (SAFE_NEEDLE, KAMBIN_NEEDLE):
+        assert "iliac bone" in str(plans[key, Side.LEFT].figures["axial_barred_by"])
 
 
 @pytest.mark.parametrize("key", [SAFE_NEEDLE, KAMBIN_NEEDLE])
@@ -196,6 +237,7 @@ def test_it_is_the_iliac_bone_that_bars_the_axial_slice(model: SpineModel, key: 
     assert plan.figures["axial_plan_verdict"] == POSSIBLE
     assert plan.figures["axial_slack_mm"] >= 0  # type: ignore[operator]
     assert "iliac bone" in plan.warnings[0]
+    assert plan.figures["axial_barred_by"] == NOTHING
 
 
 @pytest.mark.parametrize("key", NEEDLES)

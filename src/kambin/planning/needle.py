@@ -14,7 +14,7 @@ import numpy as np
 from kambin.geometry import FloatArray, Frame
 from kambin.measurement.result import EvidencePoint
 from kambin.planning.around import Around
-from kambin.planning.carm import CArm, down_the_barrel, scan_frame
+from kambin.planning.carm import down_the_barrel, scan_frame
 from kambin.planning.channel import Channel, direction_of
 from kambin.planning.entry_map import entry_map
 from kambin.planning.field import DistanceField
@@ -38,18 +38,19 @@ EPIDURAL_WISHES = Wishes(
 )
 """An injection is made beside the root, in a triangle a few millimetres wide: half a millimetre is what it has to spare."""
 RADIOFREQUENCY_WISHES = EPIDURAL_WISHES.but(
-    margins_mm={"nerve": 1.0}, cone=Cone(alpha_deg=(30.0, 75.0), cranial_deg=(-30.0, 35.0), tolerance_mm=5.0)
+    margins_mm={"nerve": 1.0}, cone=Cone(alpha_deg=(30.0, 75.0), cranial_deg=(-30.0, 35.0), tolerance_mm=4.0, target_step_mm=2.0)
 )
 """A needle that heats keeps further from the root, and may end anywhere on the posterolateral border."""
 ENOUGH_MM = 1.5
 """Room beyond the margins that is worth having; more is not."""
-USUAL_OBLIQUE_DEG = 40.0
-"""Of several roomy ways the one is preferred that is nearest to this one: so far from straight behind, in an axial slice of the scan."""
 OFF_CENTRE, TURN_DEG = 0.25, 20.0
-"""A millimetre off the middle of the target weighs as much as a quarter of a millimetre of room; so many degrees off the usual way, one."""
+"""A millimetre beside the target weighs as much as a quarter of a millimetre of room; so many degrees off the usual view (the endplates
+edge-on, as oblique as the triangle is seen), one."""
+NOTHING, NONE_ALONE = "nothing", "no one structure alone"
+"""What bars a needle that is held in a slice, where it is not named."""
 _ALTERNATIVES = 3
 _ANGLE_DEG, _SHIFT_MM = 5.0, 5.0
-_AXIAL_STEP_DEG = 0.5
+_AXIAL_STEP_DEG = 1.0
 
 
 def plan_safe_needle(model: SpineModel, around: Around, wishes: Wishes) -> Plan:
@@ -101,7 +102,7 @@ def _planned(approach: str, model: SpineModel, around: Around, wishes: Wishes, a
     looks = (free, around.frame, around.side, aim.targets_mm, wishes.cone, wishes.length_mm)
     swept = sweep(*looks)
     lines = joined(swept, roomiest_lines(*looks, enough_mm=wishes.radius_mm + ENOUGH_MM))
-    ways = tuple(described(model, around, channel, wishes) for channel in _best_needles(around, lines, aim, slices, wishes))
+    ways = tuple(described(model, around, channel, wishes) for channel in _best_needles(around, lines, aim, wishes))
     held = {**_held_in("axial", slices, around, free, aim, wishes), **_held_in("disc_plane", around.frame, around, free, aim, wishes)}
     first = ways[0]
     points = [EvidencePoint("target", aim.targets_mm[0]), EvidencePoint("tip", first.channel.target_mm)]
@@ -123,12 +124,11 @@ def _planned(approach: str, model: SpineModel, around: Around, wishes: Wishes, a
     )
 
 
-def _best_needles(around: Around, lines: Lines, aim: Aim, slices: Frame, wishes: Wishes) -> list[Channel]:
+def _best_needles(around: Around, lines: Lines, aim: Aim, wishes: Wishes) -> list[Channel]:
     """The best line, and others that differ from it; those alone that keep all margins, where there are any, else the least conflict."""
     directions = direction_of(around.frame, around.side, lines.alpha_deg, lines.cranial_deg)
     room = lines.slack_mm - wishes.radius_mm
-    usual = CArm(USUAL_OBLIQUE_DEG, 0.0).towards_the_eye(slices, around.side)
-    turned = np.degrees(np.arccos(np.clip(directions @ usual, -1.0, 1.0)))
+    turned = np.degrees(np.arccos(np.clip(-directions @ aim.view.anterior, -1.0, 1.0)))
     cost = OFF_CENTRE * aim.off_centre_mm(lines.targets_mm) + turned / TURN_DEG
     worth = np.where(room >= 0, np.minimum(room, ENOUGH_MM) - cost, -np.inf)
     if not (room >= 0).any():
@@ -150,20 +150,32 @@ def _distinct(lines: Lines, directions: FloatArray, worth: FloatArray, wishes: W
 
 
 def _held_in(name: str, plane: Frame, around: Around, free: DistanceField, aim: Aim, wishes: Wishes) -> dict[str, float | str | None]:
-    """What becomes of a needle held in a frame's axial plane: the roomiest of all such, and what it meets, or else what is nearest."""
+    """What becomes of a needle held in a frame's axial plane: of all such the roomiest, what it meets or is nearest to, and each structure
+    without which one would pass."""
     low, high = wishes.cone.alpha_deg
     directions = direction_of(plane, around.side, np.arange(low, high + 1e-9, _AXIAL_STEP_DEG), 0.0)
     which, turn = (grid.ravel() for grid in np.indices((len(aim.targets_mm), len(directions))))
-    slack, _ = lowest_along(free, aim.targets_mm[which], directions[turn], wishes.length_mm)
-    best = int(slack.argmax())
-    needle = Channel(aim.targets_mm[which[best]], directions[turn[best]], wishes.radius_mm, wishes.length_mm)
+    starts, along = aim.targets_mm[which], directions[turn]
+    best = int(lowest_along(free, starts, along, wishes.length_mm)[0].argmax())
+    needle = Channel(starts[best], along[best], wishes.radius_mm, wishes.length_mm)
     rooms = sorted((room_of(each) - wishes.margins_mm[each.obstacle.group], each.obstacle.name) for each in around.clearances(needle))
-    met = [obstacle for room, obstacle in rooms if room < 0] or [obstacle for room, obstacle in rooms[:1] if np.isfinite(room)]
+    slack, nearest = rooms[0]
+    met = [obstacle for room, obstacle in rooms if room < 0] or [nearest]
     return {
-        f"{name}_plan_verdict": NOT_POSSIBLE if rooms and rooms[0][0] < 0 else POSSIBLE,
-        f"{name}_limiting": ", ".join(met) or None,
-        f"{name}_slack_mm": min((room for room, _ in rooms), default=float("inf")),
+        f"{name}_plan_verdict": NOT_POSSIBLE if slack < 0 else POSSIBLE,
+        f"{name}_barred_by": ", ".join(_bars(around, starts, along, wishes)) or NONE_ALONE if slack < 0 else NOTHING,
+        f"{name}_limiting": ", ".join(met) if np.isfinite(slack) else None,
+        f"{name}_slack_mm": slack if np.isfinite(slack) else None,
     }
+
+
+def _bars(around: Around, starts_mm: FloatArray, directions: FloatArray, wishes: Wishes) -> list[str]:
+    """The structures without which one of several needles, that all meet something, would keep all margins."""
+    kept = [wishes.margins_mm[each.group] + wishes.radius_mm for each in around.fields]
+    found = [lowest_along(field, starts_mm, directions, wishes.length_mm)[0] for field in around.fields.values()]
+    room = np.stack(found) - np.array(kept)[:, None]
+    without = [np.delete(room, index, axis=0).min(axis=0, initial=np.inf).max() for index in range(len(room))]
+    return [each.name for each, best in zip(around.fields, without, strict=True) if best >= 0]
 
 
 def _views(way: WayIn, around: Around, slices: Frame) -> dict[str, float]:

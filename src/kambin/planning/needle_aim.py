@@ -22,6 +22,8 @@ BEFORE_DISC_MM = 1.0
 """Room between the tip of an epidural needle in the Kambin triangle and the disc, which it must not enter."""
 BENEATH_PEDICLE_MM = 3.0
 """Where no safe triangle is seen, the needle is aimed so far beneath the middle of the pedicle."""
+FROM_BORDER_MM = 1.0
+"""Room between a needle and the border of the safe triangle, where that is wide enough."""
 _OBLIQUE_DEG = {"safe": 20.0, "kambin": 45.0, "annulus": 45.0}
 """The views in which targets lie beside one another: those of the triangles."""
 _WITHIN_MM = 12.0
@@ -58,7 +60,9 @@ class Aim:
 
 
 def safe_aim(model: SpineModel, around: Around, cone: Cone, radius_mm: float) -> Aim:
-    """Beneath the pedicle, above the exiting root, a little before the body's posterolateral border.
+    """Beneath the middle of the pedicle, or as near to it as the triangle allows; a little before the body's posterolateral border.
+
+    The middle of the triangle lies further out, at L4/L5 often beside the pedicle: what is injected there runs along the root outwards.
 
     Raises
     ------
@@ -78,7 +82,9 @@ def safe_aim(model: SpineModel, around: Around, cone: Cone, radius_mm: float) ->
         below = neck.caudal_mm - BENEATH_PEDICLE_MM * frame.cranial
         point = below + ((neck.centre_mm - below) @ frame.right) * frame.right
         return _at_point(around, "safe", point, "beneath the pedicle", body, cone, stand_off, str(reason))
-    return _in_triangle(around, evidence, [body], cone, stand_off)
+    aim = _in_triangle(around, evidence, [body], replace(cone, tolerance_mm=_WITHIN_MM), stand_off)
+    middle = float(neck.centre_mm @ frame.right)
+    return replace(aim, targets_mm=_nearest_to(aim, middle, frame, radius_mm + FROM_BORDER_MM, cone.tolerance_mm))
 
 
 def kambin_aim(model: SpineModel, around: Around, cone: Cone, radius_mm: float) -> Aim:
@@ -118,6 +124,18 @@ def annulus_aim(around: Around, cone: Cone) -> Aim:
     return _at_point(around, "annulus", point, "posterolateral border of the disc", segment.disc, cone, 0.0)
 
 
+def _nearest_to(aim: Aim, right_mm: float, frame: Frame, inside_mm: float, tolerance_mm: float) -> FloatArray:
+    """Of the targets in a triangle that lie far enough inside it the one nearest to a sagittal plane, then those about it."""
+    border = next(curve for curve in aim.evidence.curves if curve.role == "outline").points_mm
+    seen, edge = (aim.view.local(points)[:, [0, 2]] for points in (aim.targets_mm, border))
+    inside = np.linalg.norm(seen[:, None] - edge, axis=2).min(axis=1)
+    deep = inside >= min(inside_mm, float(inside.max()))
+    beside = np.where(deep, np.abs(aim.targets_mm @ frame.right - right_mm), np.inf)
+    away = np.linalg.norm(seen - seen[int(beside.argmin())], axis=1)
+    order = np.argsort(away, kind="stable")
+    return np.asarray(aim.targets_mm[order[away[order] <= tolerance_mm + 1e-9]])
+
+
 def _in_triangle(around: Around, evidence: Evidence, goals: list[Solid], cone: Cone, stand_off_mm: float) -> Aim:
     """Targets about the centre of a triangle's largest circle: before the first of the goals that is seen in it."""
     sight = np.asarray(evidence.facts["towards_the_eye"], dtype=np.float64)
@@ -140,7 +158,8 @@ def _at_point(
     targets = _before(view, goal, cone, stand_off_mm)
     if not len(targets):
         raise NotMeasurable(f"nothing is met at the point {what}")
-    warning = None if reason is None else f"The {name} triangle was not found ({reason}): aimed {what} in its place."
+    called = "Kambin" if name == "kambin" else name
+    warning = None if reason is None else f"The {called} triangle was not found ({reason}): aimed {what} in its place."
     return Aim(view, targets, Evidence((EvidencePoint(what, point_mm),)), warning)
 
 
