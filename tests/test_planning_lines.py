@@ -13,7 +13,7 @@ from kambin.geometry import Frame
 from kambin.geometry.mesh_distance import closest_points_between
 from kambin.planning.channel import Channel, direction_of
 from kambin.planning.exact import axis_to_surface
-from kambin.planning.field import REACH_MM, DistanceField, distance_field, lattice_about
+from kambin.planning.field import REACH_MM, DistanceField, distance_field, lattice_about, rough_distance_field
 from kambin.planning.lowest import lowest_along
 from kambin.planning.search import Cone, roomiest_lines, targets_about
 from kambin.reconstruction.isosurface import guarded, zero_surface
@@ -82,6 +82,19 @@ def test_fields_are_the_distance_and_negative_inside(shape: tuple[Level, Solid, 
     assert np.quantile(np.abs(error), 0.99) < 0.2
     assert abs(error.mean()) < 0.05
     assert (field.at(points[true < -0.4]) < 0).all()
+
+
+def test_a_rough_field_is_off_by_a_millimetre_at_most(shape: tuple[Level, Solid, DistanceField]) -> None:
+    level, solid, field = shape
+    rough = rough_distance_field(solid, field.grid)
+    points = np.random.default_rng(6).uniform(-18, 18, (20_000, 3))
+    true = level(points)
+    beside = (true > 0.5) & (true < REACH_MM - 3.0)
+    error = rough.at(points[beside]) - true[beside]
+    assert np.abs(error).max() < 1.1
+    assert np.quantile(np.abs(error), 0.95) < 0.45
+    assert abs(error.mean()) < 0.2
+    assert (rough.at(points[true < -1.0]) < 0).all()
 
 
 def test_channels_are_as_far_as_the_closed_form_says(shape: tuple[Level, Solid, DistanceField]) -> None:

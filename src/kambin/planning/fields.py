@@ -7,12 +7,15 @@ from collections.abc import Iterable
 import numpy as np
 
 from kambin.geometry import FloatArray, Frame
-from kambin.planning.field import REACH_MM, SPACING_MM, DistanceField, distance_field
+from kambin.planning.field import REACH_MM, SPACING_MM, DistanceField, distance_field, rough_distance_field
 from kambin.planning.obstacles import PROCESSES, Obstacle
 from kambin.spine import Solid, SpineModel
 from kambin.volume import Grid
 
 Pieces = tuple[tuple[Solid, tuple[Solid, ...]], ...]
+
+_ROUGH = frozenset({"viscera"})
+"""Groups that are large and kept well clear of: the search need not know them so well. The room to them is exact in the end all the same."""
 
 
 class Fields:
@@ -40,13 +43,13 @@ class Fields:
 
     def of(self, obstacle: Obstacle) -> DistanceField:
         """The distance to one obstacle."""
-        return self.to(obstacle.solids, obstacle.without)
+        return self.to(obstacle.solids, obstacle.without, rough=obstacle.group in _ROUGH)
 
-    def to(self, solids: Iterable[Solid], without: Iterable[Solid] = ()) -> DistanceField:
-        """The distance to the nearest of some solids, less what is cut away from them."""
+    def to(self, solids: Iterable[Solid], without: Iterable[Solid] = (), *, rough: bool = False) -> DistanceField:
+        """The distance to the nearest of some solids, less what is cut away from them; of whole ones roughly, where that will do."""
         less = tuple(without)
         pieces = tuple(piece for solid in solids for piece in self._pieces(solid, less))
-        found = [self._one(solid, cut) for solid, cut in pieces]
+        found = [self._one(solid, cut, rough) for solid, cut in pieces]
         return found[0] if len(found) == 1 else self.lowest(found)
 
     def lattice(self, low_mm: FloatArray, high_mm: FloatArray) -> Grid:
@@ -88,12 +91,13 @@ class Fields:
         cut = {id(each) for each in less}
         return ((solid, parts), *((part, ()) for part in parts if id(part) not in cut))
 
-    def _one(self, solid: Solid, less: tuple[Solid, ...]) -> DistanceField:
+    def _one(self, solid: Solid, less: tuple[Solid, ...], rough: bool) -> DistanceField:
         key = (id(solid), *(id(each) for each in less))
         if key not in self._kept:
             surface = self.frame.local(solid.mesh.vertices_mm)
             grid = self.lattice(surface.min(axis=0) - REACH_MM, surface.max(axis=0) + REACH_MM)
-            self._kept[key] = distance_field(solid, grid, without=less)
+            whole = rough and not less
+            self._kept[key] = rough_distance_field(solid, grid) if whole else distance_field(solid, grid, without=less)
             self._alive += [solid, *less]
         return self._kept[key]
 
