@@ -15,7 +15,7 @@ from kambin.volume import Grid
 Pieces = tuple[tuple[Solid, tuple[Solid, ...]], ...]
 
 _ROUGH = frozenset({"viscera"})
-"""Groups that are large and kept well clear of: the search need not know them so well. The room to them is exact in the end all the same."""
+"""Groups that are large and kept well clear of: the search need not know them so well. In the end the room to them is exact too."""
 
 
 class Fields:
