@@ -135,6 +135,11 @@ def _word(plan: Plan) -> str:
     return plan.verdict.word + ("" if plan.is_firm else " ?")
 
 
+def _short(plan: Plan) -> str:
+    """For a table of six ways in that has to fit into eighty columns."""
+    return {POSSIBLE: "yes", NOT_POSSIBLE: "no"}.get(plan.verdict.word, plan.verdict.word) + ("" if plan.is_firm else " ?")
+
+
 def _way_cells(plan: Plan, way: WayIn) -> tuple[str, str, str]:
     angles = f"{way.channel.alpha_deg(plan.frame):.0f}° {way.channel.cranial_deg(plan.frame) + 0.0:+.0f}°"
     entry = "–" if way.entry is None else f"{way.entry.line_b_mm:.0f}"
@@ -145,11 +150,15 @@ def _way_cells(plan: Plan, way: WayIn) -> tuple[str, str, str]:
 def _verdicts(plans: Plans) -> Table:
     """Segments and sides downwards, approaches across, a verdict in each; a dash where there is no plan."""
     approaches = dict.fromkeys([plan.approach for plan in plans.plans] + [approach for _, _, approach in plans.reasons])
-    table = Table("ways in", *approaches, caption="? where 1 or 2 mm, or a root that was not seen, could change it", caption_justify="left")
+    caption = "A, B: group of the published placement; yes: a way keeps all margins;\n"
+    caption += "? where 1 or 2 mm, or a root that was not seen, could change it"
+    table = Table(box=None, pad_edge=False, caption=caption, caption_justify="left")
+    for name in ("", *approaches):
+        table.add_column(name, no_wrap=True)
     where = dict.fromkeys([(plan.level, plan.side) for plan in plans.plans] + [(level, side) for level, side, _ in plans.reasons])
     for level, side in where:
         found = [plans.find(level, side, approach) for approach in approaches]
-        table.add_row(f"{level} {side}", *("–" if plan is None else _word(plan) for plan in found))
+        table.add_row(f"{level} {side}", *("–" if plan is None else _short(plan) for plan in found))
     return table
 
 
