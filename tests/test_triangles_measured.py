@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from kambin.anatomy.structures import Kind, Level, Side, Structure
 from kambin.measurement.result import NotMeasurable
-from kambin.measurement.triangles import KAMBIN, SAFE, kambin_triangle, safe_triangle
+from kambin.measurement.triangles import KAMBIN, SAFE, kambin_triangle, largest_kambin_triangle, largest_safe_triangle, safe_triangle
 from kambin.phantom.parameters import PatientParameters
 from kambin.phantom.patient import Patient, build_patient
 from kambin.phantom.truth.anatomy import anatomy_of
 from kambin.phantom.truth.scene import scene_of
 from kambin.phantom.truth.table import STEP_MM, Table
-from kambin.phantom.truth.triangles import in_standard_view
+from kambin.phantom.truth.triangles import at_its_largest, in_standard_view
 from kambin.reconstruction.reconstruct import reconstruct
 from kambin.spine import SpineModel
 from kambin.volume import Grid, Segmentation
@@ -37,12 +39,14 @@ def modelled(patient: Patient, low_mm: tuple[float, ...], high_mm: tuple[float, 
 def found() -> tuple[SpineModel, dict[str, float]]:
     """The model from labels, and the true values on the right."""
     patient = build_patient(PatientParameters())
-    model = modelled(patient, (-58.0, -88.0, -120.0), (58.0, 50.0, -10.0), (_SPACING_MM,) * 3)
+    model = modelled(patient, (-58.0, -110.0, -120.0), (100.0, 50.0, -10.0), (_SPACING_MM,) * 3)  # with the right hip bone
     anatomy = anatomy_of(patient)
     table, space = Table(anatomy), anatomy.spaces[-1]
     neck = table.neck(Level.L5, Side.RIGHT, STEP_MM)
     scene = scene_of(anatomy, table.segment(space, STEP_MM), Side.RIGHT, neck.outline_mm)
-    return model, {**in_standard_view(scene, "KT", 0.25), **in_standard_view(scene, "ST", 0.25)}
+    standard = {**in_standard_view(scene, "KT", 0.25), **in_standard_view(scene, "ST", 0.25)}
+    largest = {**at_its_largest(scene, "KT", 0.25), **at_its_largest(scene, "ST", 0.25)}
+    return model, {**standard, **{symbol: value for symbol, (value, _) in largest.items()}}
 
 
 def test_measured_as_they_are(found: tuple[SpineModel, dict[str, float]]) -> None:
@@ -56,6 +60,28 @@ def test_measured_as_they_are(found: tuple[SpineModel, dict[str, float]]) -> Non
     # A twelfth of a millimetre all round is a square millimetre.
     assert values["ST"] == pytest.approx(truth["ST"], abs=1.5)
     assert values["STd"] == pytest.approx(truth["STd"], abs=0.4)
+
+
+def test_the_largest_view_is_found(found: tuple[SpineModel, dict[str, float]]) -> None:
+    """Among views that a hip bone stands in the way of; the area is flat about its maximum, so the angles are not sharp."""
+    model, truth = found
+    segment = model.segment("L5/S1")
+    assert segment is not None
+    measured = {**largest_kambin_triangle(model, segment, Side.RIGHT), **largest_safe_triangle(model, segment, Side.RIGHT)}
+    for quantity, (value, evidence) in measured.items():
+        if quantity.unit == "mm²":
+            assert value == pytest.approx(truth[quantity.symbol], rel=0.08)
+        else:
+            assert value == pytest.approx(truth[quantity.symbol], abs=5.0)
+        angles = {"o": "oblique_deg", "c": "cranial_deg"}
+        if quantity.symbol[-1] in angles:
+            assert evidence.facts[angles[quantity.symbol[-1]]] == value
+    hipless = replace(model, solids={name: solid for name, solid in model.solids.items() if name.kind is not Kind.HIP})
+    areas = [
+        next(value for quantity, (value, _) in largest_kambin_triangle(each, segment, Side.RIGHT).items() if quantity.unit == "mm²")
+        for each in (model, hipless)
+    ]
+    assert areas[1] > areas[0] + 5.0
 
 
 def test_evidence_is_what_the_value_is_read_from(found: tuple[SpineModel, dict[str, float]]) -> None:

@@ -93,6 +93,8 @@ def _of_segment(model: SpineModel, segment: MotionSegment) -> list[Measurement]:
         rows.append(_row(INTERLAMINAR_HEIGHT, name, side, partial(interlaminar_height, segment, side)))
         rows += _rows(triangles.KAMBIN, name, side, partial(triangles.kambin_triangle, model, segment, side))
         rows += _rows(triangles.SAFE, name, side, partial(triangles.safe_triangle, model, segment, side))
+        rows += _rows(triangles.KAMBIN_LARGEST, name, side, partial(triangles.largest_kambin_triangle, model, segment, side))
+        rows += _rows(triangles.SAFE_LARGEST, name, side, partial(triangles.largest_safe_triangle, model, segment, side))
     rows.append(_row(INTERLAMINAR_WIDTH, name, None, lambda: interlaminar_width(segment)))
     rows += _rows((disc_height.ANTERIOR, disc_height.MIDDLE, disc_height.POSTERIOR), name, None, lambda: disc_height.disc_heights(segment))
     rows.append(_row(disc_height.WEDGE, name, None, lambda: disc_height.disc_wedge(segment)))

@@ -1,4 +1,4 @@
-"""KT and ST, the Kambin and the safe triangle, each in its standard view.
+"""KT and ST, the Kambin and the safe triangle, each in its standard view and in the view in which it is largest.
 
 What a surgeon sees of the disc and the upper vertebral body beside the exiting root: a line of sight counts where it meets these before any
 other bone, root or sac. The border of that region is found between the lattice points, from how near each line passes to what hides.
@@ -8,7 +8,8 @@ Fan 2019; the views and the rules are in ``docs/triangles.md``.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -21,7 +22,7 @@ from kambin.measurement.lateral import posterior_edge_mm
 from kambin.measurement.pedicle_size import PEDICLE_HEIGHT, pedicle_size
 from kambin.measurement.published import PUBLISHED
 from kambin.measurement.result import Evidence, EvidenceCurve, EvidencePoint, NotMeasurable, Quantity
-from kambin.spine import MotionSegment, Solid, SpineModel, Vertebra
+from kambin.spine import MotionSegment, SpineModel, Vertebra
 from kambin.volume import Grid
 
 BoolArray = npt.NDArray[np.bool_]
@@ -51,6 +52,33 @@ def _quantities(name: str, symbol: str) -> tuple[Quantity, Quantity, Quantity]:
 KAMBIN, SAFE = _quantities("kambin", "KT"), _quantities("safe", "ST")
 """Area, triangle, circle."""
 _OBLIQUE_DEG = {KAMBIN: 45.0, SAFE: 20.0}
+
+Ranges = tuple[tuple[float, float], tuple[float, float]]
+
+
+def _of_largest(name: str, symbol: str, ranges: Ranges) -> tuple[Quantity, Quantity, Quantity]:
+    title = "Kambin triangle" if name == "kambin" else "safe triangle"
+    (near, far), (low, high) = ranges
+    views = f"over views {near:g}° to {far:g}° oblique and {-low:g}° caudal to {high:g}° cranial"
+    area = f"The largest area of such a region, hip bones in the way too, {views}."
+    oblique = "Oblique angle of that view, from the segment's mid-sagittal plane."
+    cranial = "Angle of that view to the disc mid-plane, positive from above."
+    return (
+        Quantity(f"{name}_triangle_largest", f"{symbol}*", f"{title} at its largest", "mm²", area, (0.5, 250.0)),
+        Quantity(f"{name}_triangle_oblique", f"{symbol}*o", f"{title}'s best view, oblique", "°", oblique, (near, far)),
+        Quantity(f"{name}_triangle_cranial", f"{symbol}*c", f"{title}'s best view, cranial", "°", cranial, (low, high)),
+    )
+
+
+_RANGES_DEG: Mapping[str, Ranges] = {"KT": ((20.0, 60.0), (-20.0, 30.0)), "ST": ((15.0, 35.0), (-20.0, 20.0))}
+KAMBIN_LARGEST, SAFE_LARGEST = _of_largest("kambin", "KT", _RANGES_DEG["KT"]), _of_largest("safe", "ST", _RANGES_DEG["ST"])
+"""Area, oblique angle, cranial angle."""
+_TURNS_DEG = (10.0, 5.0, 2.5)
+"""A grid of directions, then steps to the best neighbour."""
+_QUICK_PITCH_MM, _QUICK_MM, _QUICK_HALF_MM = 1.2, 1.0, 48.0
+"""While a view is looked for: the picture's lattice, and the lattice on which all that hides is joined, and that one's half width."""
+_FAR_SIGHT_MM, _FAR_STEP_MM = (0.0, 140.0), 3.0
+"""Where hip bones are looked for."""
 _WINDOW_MM = ((-18.0, 24.0), (-14.0, 16.0))
 _MIDDLE_MM = (14.0, 3.0)
 """The window's middle: out from the mid-sagittal plane, and cranial of the disc mid-plane; in depth the disc space's posterior edge."""
@@ -66,9 +94,15 @@ _TRIM = 0.02
 """Levels count up to this distance."""
 
 
+class Sampled(Protocol):
+    """What tells levels on a lattice: a solid, or several that were joined."""
+
+    def sample_box(self, origin_mm: npt.ArrayLike, steps_mm: npt.ArrayLike, shape: tuple[int, ...]) -> npt.NDArray[np.float32]: ...
+
+
 @dataclass(frozen=True, eq=False)
 class ObliqueView:
-    """One side of a segment seen obliquely along its disc.
+    """One side of a segment seen obliquely, along its disc or from above or below.
 
     Parameters
     ----------
@@ -76,31 +110,40 @@ class ObliqueView:
         The window's middle, RAS.
     sight, first, second
         Towards the eye, and the picture's axes: unit vectors, RAS.
+    oblique_deg, cranial_deg
+        The angles of that.
     """
 
     origin_mm: FloatArray
     sight: FloatArray
     first: FloatArray
     second: FloatArray
+    oblique_deg: float
+    cranial_deg: float
     lattice: Lattice
 
     @classmethod
-    def of(cls, segment: MotionSegment, side: Side, oblique_deg: float) -> ObliqueView:
+    def of(
+        cls, segment: MotionSegment, side: Side, oblique_deg: float, cranial_deg: float = 0.0, pitch_mm: float = _PITCH_MM
+    ) -> ObliqueView:
         frame = segment.frame
-        out, turn = side.sign * frame.right, np.radians(oblique_deg)
+        out, turn, rise = side.sign * frame.right, np.radians(oblique_deg), np.radians(cranial_deg)
         middle = frame.world([side.sign * _MIDDLE_MM[0], posterior_edge_mm(segment), _MIDDLE_MM[1]])
-        sight = np.sin(turn) * out - np.cos(turn) * frame.anterior
+        level = np.sin(turn) * out - np.cos(turn) * frame.anterior
+        sight = np.cos(rise) * level + np.sin(rise) * frame.cranial
         first = np.cos(turn) * out + np.sin(turn) * frame.anterior
-        return cls(middle, sight, first, frame.cranial, Lattice.window(*_WINDOW_MM, _PITCH_MM))
+        second = np.cos(rise) * frame.cranial - np.sin(rise) * level
+        return cls(middle, sight, first, second, oblique_deg, cranial_deg, Lattice.window(*_WINDOW_MM, pitch_mm))
 
-    def levels(self, solids: Iterable[Solid]) -> FloatArray:
-        """The smallest level of some solids along each line of sight, nearest to the eye first, shape (n, m, k)."""
-        shape = (*self.lattice.shape, int((_SIGHT_MM[1] - _SIGHT_MM[0]) / _SIGHT_STEP_MM) + 1)
+    def levels(self, shapes: Iterable[Sampled], sight_mm: tuple[float, float] = _SIGHT_MM, step_mm: float = _SIGHT_STEP_MM) -> FloatArray:
+        """The smallest level of some shapes along each line of sight, nearest to the eye first, shape (n, m, k)."""
+        pitch = self.lattice.pitch_mm
+        shape = (*self.lattice.shape, int((sight_mm[1] - sight_mm[0]) / step_mm) + 1)
         start = self.origin_mm + self.lattice.first_mm[0] * self.first + self.lattice.second_mm[0] * self.second
-        steps = np.stack([_PITCH_MM * self.first, _PITCH_MM * self.second, -_SIGHT_STEP_MM * self.sight])
+        steps = np.stack([pitch * self.first, pitch * self.second, -step_mm * self.sight])
         result = np.full(shape, _FAR_MM)
-        for solid in solids:
-            np.minimum(result, solid.sample_box(start + _SIGHT_MM[1] * self.sight, steps, shape), out=result)
+        for each in shapes:
+            np.minimum(result, each.sample_box(start + sight_mm[1] * self.sight, steps, shape), out=result)
         return result
 
     def voxel_mm(self, grid: Grid) -> float:
@@ -111,6 +154,80 @@ class ObliqueView:
     def world(self, plane_mm: FloatArray) -> FloatArray:
         """RAS of plane points, shape (..., 2) to (..., 3)."""
         return np.asarray(self.origin_mm + plane_mm[..., :1] * self.first + plane_mm[..., 1:] * self.second)
+
+
+@dataclass(frozen=True, eq=False)
+class _Joined:
+    """Several solids as one: the smallest of their levels on a lattice."""
+
+    grid: Grid
+    level_mm: npt.NDArray[np.float32]
+
+    def sample_box(self, origin_mm: npt.ArrayLike, steps_mm: npt.ArrayLike, shape: tuple[int, ...]) -> npt.NDArray[np.float32]:
+        from scipy.ndimage import affine_transform
+
+        matrix = self.grid.voxel_from_world[:3, :3] @ np.asarray(steps_mm).T
+        offset = self.grid.voxel(np.asarray(origin_mm, dtype=np.float64))
+        found = affine_transform(self.level_mm, matrix, offset, output_shape=shape, order=1, mode="constant", cval=_FAR_MM, prefilter=False)
+        return np.asarray(found, dtype=np.float32)
+
+
+@dataclass(frozen=True, eq=False)
+class _Scene:
+    """What one triangle is bounded by, what is looked for in it, and what hides that.
+
+    Parameters
+    ----------
+    roof_mm
+        A point at the height of its upper border, RAS.
+    """
+
+    safe: bool
+    root: tuple[Sampled, ...]
+    target: tuple[Sampled, ...]
+    hiding: tuple[Sampled, ...]
+    hips: tuple[Sampled, ...]
+    roof_mm: FloatArray
+
+    @property
+    def name(self) -> str:
+        return (SAFE if self.safe else KAMBIN)[0].name
+
+    def outline(self, view: ObliqueView) -> FloatArray:
+        """The polygon's border, shape (n, 2).
+
+        Raises
+        ------
+        NotMeasurable
+            When nothing of it is seen.
+        """
+        step = max(_SIGHT_STEP_MM, view.lattice.pitch_mm)
+        roof = float((self.roof_mm - view.origin_mm) @ view.second)
+        of_root = view.levels(self.root, step_mm=step)
+        hides = np.minimum(of_root, view.levels(self.hiding, step_mm=step))
+        clear = _clear(view.levels(self.target, step_mm=step), hides)
+        if self.hips:
+            clear = np.minimum(clear, view.levels(self.hips, _FAR_SIGHT_MM, _FAR_STEP_MM).min(axis=-1))
+        if self.safe:
+            clear = np.minimum(clear, roof - view.lattice.second_mm)
+        zone = _zone(of_root.min(axis=-1) < 0, self.safe) & (view.lattice.second_mm < roof)
+        return _outline(clear, zone, view.lattice, self.name)
+
+    def joined(self, segment: MotionSegment, middle_mm: FloatArray) -> _Scene:
+        """The same in fewer shapes, to be looked at often."""
+        reach = np.arange(-_QUICK_HALF_MM, _QUICK_HALF_MM + 1e-9, _QUICK_MM)
+        affine = np.eye(4)
+        affine[:3, :3] = _QUICK_MM * segment.frame.axes.T
+        affine[:3, 3] = middle_mm + reach[0] * segment.frame.axes.sum(axis=0)
+        grid = Grid((len(reach),) * 3, affine)
+
+        def one(shapes: tuple[Sampled, ...]) -> tuple[Sampled, ...]:
+            level = np.full(grid.shape, _FAR_MM, dtype=np.float32)
+            for each in shapes:
+                np.minimum(level, each.sample_box(affine[:3, 3], affine[:3, :3].T, grid.shape), out=level)
+            return (_Joined(grid, level),)
+
+        return replace(self, root=one(self.root), target=one(self.target), hiding=one(self.hiding))
 
 
 def kambin_triangle(model: SpineModel, segment: MotionSegment, side: Side) -> Mapping[Quantity, tuple[float, Evidence]]:
@@ -129,9 +246,17 @@ def safe_triangle(model: SpineModel, segment: MotionSegment, side: Side) -> Mapp
     return _taken(SAFE, model, segment, side)
 
 
-def _taken(
-    quantities: tuple[Quantity, Quantity, Quantity], model: SpineModel, segment: MotionSegment, side: Side
-) -> Mapping[Quantity, tuple[float, Evidence]]:
+def largest_kambin_triangle(model: SpineModel, segment: MotionSegment, side: Side) -> Mapping[Quantity, tuple[float, Evidence]]:
+    """KT* and the two angles of its view, hip bones in the way where they are labelled; raises as `kambin_triangle`."""
+    return _largest(KAMBIN_LARGEST, model, segment, side)
+
+
+def largest_safe_triangle(model: SpineModel, segment: MotionSegment, side: Side) -> Mapping[Quantity, tuple[float, Evidence]]:
+    """ST* and the two angles of its view; raises as `kambin_triangle`."""
+    return _largest(SAFE_LARGEST, model, segment, side)
+
+
+def _scene(safe: bool, model: SpineModel, segment: MotionSegment, side: Side) -> _Scene:
     upper, lower = segment.upper, segment.lower
     root, body, neck = model.solid(Kind.NERVE_ROOT, upper.level, side), upper.part(Kind.BODY), upper.pedicles.get(side)
     if root is None:
@@ -140,23 +265,61 @@ def _taken(
         raise NotMeasurable(f"the body of {upper.level} could not be told apart from its arch")
     if neck is None:
         raise NotMeasurable(f"no {side} pedicle of {upper.level} was found, which the triangle lies under")
-    view = ObliqueView.of(segment, side, _OBLIQUE_DEG[quantities])
     arch = [solid for name, solid in upper.parts.items() if name.kind is not Kind.BODY]
     soft = (model.solid(Kind.NERVE_ROOT, lower.level, side), model.solid(Kind.DURAL_SAC))
     hiding = [lower.solid, *arch, *(solid for solid in soft if solid is not None)]
-    safe = quantities is SAFE
-    lowest = _lower_edge(upper, side, segment) if safe else neck.caudal_mm
-    roof = float((lowest - view.origin_mm) @ view.second)
-    of_root = view.levels([root])
-    hides = np.minimum(of_root, view.levels([*hiding, segment.disc] if safe else hiding))
-    target = view.levels([body] if safe else [body, segment.disc])
-    below = view.lattice.second_mm < roof
-    clear = _clear(target, hides)
-    if safe:
-        clear = np.minimum(clear, roof - view.lattice.second_mm)
-    name = quantities[0].name
-    outline = _outline(clear, _zone(of_root.min(axis=-1) < 0, safe) & below, view.lattice, name)
-    return _read(quantities, view, outline, view.voxel_mm(model.grid))
+    hip = model.solid(Kind.HIP, None, side)
+    return _Scene(
+        safe,
+        (root,),
+        (body,) if safe else (body, segment.disc),
+        (*hiding, segment.disc) if safe else tuple(hiding),
+        () if hip is None else (hip,),
+        _lower_edge(upper, side, segment) if safe else neck.caudal_mm,
+    )
+
+
+def _taken(
+    quantities: tuple[Quantity, Quantity, Quantity], model: SpineModel, segment: MotionSegment, side: Side
+) -> Mapping[Quantity, tuple[float, Evidence]]:
+    scene = replace(_scene(quantities is SAFE, model, segment, side), hips=())
+    view = ObliqueView.of(segment, side, _OBLIQUE_DEG[quantities])
+    area, triangle, circle, evidence = _read(quantities[0], view, scene.outline(view), view.voxel_mm(model.grid))
+    return {quantity: (value, evidence) for quantity, value in zip(quantities, (area, triangle, circle), strict=True)}
+
+
+def _largest(
+    quantities: tuple[Quantity, Quantity, Quantity], model: SpineModel, segment: MotionSegment, side: Side
+) -> Mapping[Quantity, tuple[float, Evidence]]:
+    scene = _scene(quantities is SAFE_LARGEST, model, segment, side)
+    best = _best_view(scene, segment, side, _RANGES_DEG["ST" if scene.safe else "KT"])
+    view = ObliqueView.of(segment, side, *best)
+    area, _, _, evidence = _read(quantities[0], view, scene.outline(view), view.voxel_mm(model.grid))
+    return {quantity: (value, evidence) for quantity, value in zip(quantities, (area, *best), strict=True)}
+
+
+def _best_view(scene: _Scene, segment: MotionSegment, side: Side, ranges: Ranges) -> tuple[float, float]:
+    """Oblique and cranial angle of the view that shows most: of a grid, then by ever shorter steps to the best neighbour."""
+    quick = scene.joined(segment, ObliqueView.of(segment, side, 0.0).origin_mm)
+    known: dict[tuple[float, float], float] = {}
+
+    def area(angles: tuple[float, float]) -> float:
+        if angles not in known:
+            try:
+                known[angles] = abs(signed_area_mm2(quick.outline(ObliqueView.of(segment, side, *angles, _QUICK_PITCH_MM))))
+            except NotMeasurable:
+                known[angles] = 0.0
+        return known[angles]
+
+    (near, far), (low, high) = ranges
+    step = _TURNS_DEG[0]
+    best = max(((float(o), float(c)) for o in np.arange(near, far + 1, step) for c in np.arange(low, high + 1, step)), key=area)
+    for step in _TURNS_DEG[1:]:
+        about = [(best[0] + i * step, best[1] + j * step) for i in (-1, 0, 1) for j in (-1, 0, 1)]
+        best = max((best, *(at for at in about if near <= at[0] <= far and low <= at[1] <= high)), key=area)
+    if not area(best):
+        raise NotMeasurable(f"nothing of the {scene.name} is seen in any view: it is covered")
+    return best
 
 
 def _lower_edge(vertebra: Vertebra, side: Side, segment: MotionSegment) -> FloatArray:
@@ -184,9 +347,10 @@ def _outline(clear: FloatArray, zone: BoolArray, lattice: Lattice, name: str) ->
     """The border of the clear region that has most of the zone, shape (n, 2); it must lie there for the most part."""
     from scipy.ndimage import distance_transform_edt, label
 
-    field = np.full(clear.shape, -_PITCH_MM)
+    pitch = lattice.pitch_mm
+    field = np.full(clear.shape, -pitch)
     field[1:-1, 1:-1] = clear[1:-1, 1:-1]
-    depth = distance_transform_edt(field > 0, sampling=_PITCH_MM) - 0.5 * _PITCH_MM
+    depth = distance_transform_edt(field > 0, sampling=pitch) - 0.5 * pitch
     pieces, count = label(depth > 0.5 * _SLIT_MM)
     sizes = np.bincount(pieces[zone], minlength=count + 1)
     sizes[0] = 0
@@ -196,7 +360,7 @@ def _outline(clear: FloatArray, zone: BoolArray, lattice: Lattice, name: str) ->
     own = pieces == int(sizes.argmax())
     if sizes.max() < _SHARE * np.count_nonzero(own):
         raise NotMeasurable(f"the root does not bound the {name}: what is seen beside it runs on around it, or the root is drawn in pieces")
-    loops = contour_loops(np.minimum(field, 2.0 * _SLIT_MM - distance_transform_edt(~own, sampling=_PITCH_MM)), lattice)
+    loops = contour_loops(np.minimum(field, 2.0 * _SLIT_MM - distance_transform_edt(~own, sampling=pitch)), lattice)
     deepest = lattice.at(np.unravel_index(int(np.where(own, depth, -1.0).argmax()), own.shape))
     about = [loop for loop in loops if Section((loop,)).contains(deepest)[0]]
     if not about:
@@ -204,10 +368,8 @@ def _outline(clear: FloatArray, zone: BoolArray, lattice: Lattice, name: str) ->
     return max(about, key=lambda loop: abs(signed_area_mm2(loop)))
 
 
-def _read(
-    quantities: tuple[Quantity, Quantity, Quantity], view: ObliqueView, outline: FloatArray, voxel_mm: float
-) -> Mapping[Quantity, tuple[float, Evidence]]:
-    """The three values of one polygon, all with the same evidence.
+def _read(area: Quantity, view: ObliqueView, outline: FloatArray, voxel_mm: float) -> tuple[float, float, float, Evidence]:
+    """Area, triangle and circle of one polygon, and the evidence of all three.
 
     Raises
     ------
@@ -216,10 +378,10 @@ def _read(
     """
     corners = _largest_triangle(outline)
     centre, radius = _largest_circle(outline)
-    symbol = quantities[0].symbol
+    symbol = area.symbol
     doubts: tuple[str, ...] = ()
     if voxel_mm > 2.0 * _COARSE * radius:
-        what = f"a {quantities[0].name} whose largest circle has {2 * radius:.1f} mm"
+        what = f"a {area.name} whose largest circle has {2 * radius:.1f} mm"
         found = f"voxels of {voxel_mm:.1f} mm across the line of sight are coarse for {what}"
         if voxel_mm > 2.0 * radius:
             raise NotMeasurable(found)
@@ -233,11 +395,14 @@ def _read(
             EvidenceCurve("triangle", view.world(corners), closed=True),
             EvidenceCurve("largest circle", view.world(circle), closed=True),
         ),
-        facts={"oblique_deg": _OBLIQUE_DEG[quantities], "cranial_deg": 0.0, "towards_the_eye": [round(float(c), 4) for c in view.sight]},
+        facts={
+            "oblique_deg": view.oblique_deg,
+            "cranial_deg": view.cranial_deg,
+            "towards_the_eye": [round(float(c), 4) for c in view.sight],
+        },
         doubts=doubts,
     )
-    values = abs(signed_area_mm2(outline)), abs(signed_area_mm2(corners)), 2.0 * radius
-    return {quantity: (value, evidence) for quantity, value in zip(quantities, values, strict=True)}
+    return abs(signed_area_mm2(outline)), abs(signed_area_mm2(corners)), 2.0 * radius, evidence
 
 
 def _largest_triangle(outline: FloatArray) -> FloatArray:
