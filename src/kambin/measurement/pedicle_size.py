@@ -9,6 +9,7 @@ the vertebra's right axis, height its extent along the vertebra's cranial axis. 
 from __future__ import annotations
 
 from collections.abc import Callable
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -60,6 +61,8 @@ _TRIM = 0.02
 _MIN_AREA_MM2 = 20.0
 """What is thinner is a single slice of a label map, or a splinter between two of them."""
 _ROUNDS = 2
+_KEPT: WeakKeyDictionary[Vertebra, dict[Side, tuple[Frame, FloatArray]]] = WeakKeyDictionary()
+"""The sections that were found, for as long as their vertebrae live."""
 _NO_SECTION = "the {side} pedicle of {level} has no section of its own"
 
 
@@ -102,6 +105,14 @@ def pedicle_outline_mm(vertebra: Vertebra, side: Side) -> FloatArray:
 
 
 def _smallest_section(vertebra: Vertebra, side: Side, neck: PedicleNeck) -> tuple[Frame, FloatArray]:
+    """As `_found_section`, looked for once: sizes, triangles and plans all ask for it."""
+    kept = _KEPT.setdefault(vertebra, {})
+    if side not in kept:
+        kept[side] = _found_section(vertebra, side, neck)
+    return kept[side]
+
+
+def _found_section(vertebra: Vertebra, side: Side, neck: PedicleNeck) -> tuple[Frame, FloatArray]:
     """The plane of a pedicle's smallest section, its anterior axis the normal, and the outline in (out, cranial) of that plane.
 
     *Out* is away from the midline on either side, so that mirrored bone gives the same numbers.

@@ -8,7 +8,7 @@ nerve; else of group B.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -52,9 +52,9 @@ def place_as_published(
     length_mm: float = 150.0,
     tilt_deg: float = 0.0,
     free_alpha_deg: float = 40.0,
-    ilium_shift_mm: float = 0.0,
-) -> Placement:
-    """Turn a channel about its target until its lateral edge meets the iliac bone.
+    ilium_shifts_mm: Sequence[float] = (0.0,),
+) -> list[Placement]:
+    """Turn a channel about its target until its lateral edge meets the iliac bone; once for each place that this bone may have.
 
     Parameters
     ----------
@@ -68,26 +68,38 @@ def place_as_published(
         Its angle to the axial plane of the segment, positive where it comes from above.
     free_alpha_deg
         The angle to the coronal plane where it never meets the iliac bone.
-    ilium_shift_mm
+    ilium_shifts_mm
         How much further out the iliac bone's surface is taken to lie.
     """
     alphas = np.arange(90.0, _LEAST_ALPHA_DEG, -_ALPHA_STEP_DEG)
-    room = _room_to_ilium(around, target_mm, alphas, tilt_deg, length_mm) - radius_mm - ilium_shift_mm
+    room = _room_to_ilium(around, target_mm, alphas, tilt_deg, length_mm) - radius_mm
+    placements = []
+    for shift in ilium_shifts_mm:
+        met = _first_met(alphas, room - shift)
+        alpha = free_alpha_deg if met is None else met
+        channel = Channel(target_mm, direction_of(around.frame, around.side, alpha, tilt_deg), radius_mm, length_mm)
+        placements.append(Placement(channel, alpha, None if met is None else _contact_mm(around, channel)))
+    return placements
+
+
+def _first_met(alphas: FloatArray, room: FloatArray) -> float | None:
+    """The first angle without room, found between the last that has some and the first that has none."""
     meets = np.flatnonzero(room <= 0)
     if not len(meets):
-        direction = direction_of(around.frame, around.side, free_alpha_deg, tilt_deg)
-        return Placement(Channel(target_mm, direction, radius_mm, length_mm), free_alpha_deg, None)
+        return None
     first = int(meets[0])
-    alpha = float(alphas[first])
-    if first:
-        # between the last angle that keeps clear and the first that does not
-        share = room[first - 1] / (room[first - 1] - room[first])
-        alpha = float(alphas[first - 1] - share * _ALPHA_STEP_DEG)
-    channel = Channel(target_mm, direction_of(around.frame, around.side, alpha, tilt_deg), radius_mm, length_mm)
+    if not first:
+        return float(alphas[0])
+    share = room[first - 1] / (room[first - 1] - room[first])
+    return float(alphas[first - 1] - share * _ALPHA_STEP_DEG)
+
+
+def _contact_mm(around: Around, channel: Channel) -> FloatArray:
+    """Where the channel's lateral edge meets the iliac bone."""
     met = min((around.clearance(channel, bone) for bone in around.group("ilium")), key=room_of)
     outwards = around.side.sign * around.frame.right
     edge = outwards - (outwards @ channel.direction) * channel.direction
-    return Placement(channel, alpha, met.axis_mm + radius_mm * edge / np.linalg.norm(edge))
+    return np.asarray(met.axis_mm + channel.radius_mm * edge / np.linalg.norm(edge))
 
 
 def judge(around: Around, target_mm: FloatArray, **placed: float) -> tuple[Verdict, Placement]:
@@ -95,17 +107,16 @@ def judge(around: Around, target_mm: FloatArray, **placed: float) -> tuple[Verdi
 
     `placed` goes to `place_as_published`. The iliac bone's surface moves the channel; the others' move themselves.
     """
-    placement = place_as_published(around, target_mm, **placed)
+    shifts = SHIFTS_MM if around.group("ilium") else ()
+    placement, *moved = place_as_published(around, target_mm, **placed, ilium_shifts_mm=(0.0, *shifts))
     clearances = _deciding(around, placement.channel)
     rooms = {each.obstacle.name: room_of(each) for each in clearances}
     group = _group(rooms.values())
     changes = [*changes_of(rooms, _group)]
-    if around.group("ilium"):
-        for shift in SHIFTS_MM:
-            moved = place_as_published(around, target_mm, **placed, ilium_shift_mm=shift).channel
-            becomes = _group(room_of(each) for each in _deciding(around, moved))
-            if becomes != group:
-                changes.append(Change("iliac bone", shift, becomes))
+    for shift, other in zip(shifts, moved, strict=True):
+        becomes = _group(room_of(each) for each in _deciding(around, other.channel))
+        if becomes != group:
+            changes.append(Change("iliac bone", shift, becomes))
     touched = tuple(around.counted(placement.channel, each) for each in clearances if each.touches)
     return Verdict(group, touched, tuple(sorted(changes, key=lambda change: abs(change.shift_mm)))), placement
 

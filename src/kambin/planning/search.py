@@ -130,7 +130,7 @@ def roomiest_lines(
 
 
 def sweep(
-    field: DistanceField, frame: Frame, side: Side, targets_mm: FloatArray, cone: Cone, length_mm: float, *, step_deg: float = 2.0
+    field: DistanceField, frame: Frame, side: Side, targets_mm: FloatArray, cone: Cone, length_mm: float, *, step_deg: float = 2.5
 ) -> Lines:
     """All lines of a regular grid of angles at every target."""
     alpha, cranial = (np.arange(low, high + 1e-9, step_deg) for low, high in (cone.alpha_deg, cone.cranial_deg))
