@@ -12,7 +12,7 @@ import argparse
 import csv
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -103,6 +103,16 @@ def study(seed: int, spacing_mm: float, parts: bool, keep: Path | None = None) -
     return result
 
 
+def append(path: Path, columns: Sequence[str], rows: Iterable[dict[str, Any]]) -> None:
+    """Add a patient's rows to a study's file."""
+    fresh = not path.exists()
+    with path.open("a", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, columns)
+        if fresh:
+            writer.writeheader()
+        writer.writerows(rows)
+
+
 def done(path: Path) -> set[int]:
     if not path.exists():
         return set()
@@ -150,12 +160,7 @@ def main() -> None:
             continue
         started = time.perf_counter()
         rows = study(seed, given.spacing, not given.whole, given.keep)
-        fresh = not given.output.exists()
-        with given.output.open("a", encoding="utf-8", newline="") as file:
-            writer = csv.DictWriter(file, COLUMNS)
-            if fresh:
-                writer.writeheader()
-            writer.writerows(rows)
+        append(given.output, COLUMNS, rows)
         print(f"seed {seed}: {len(rows)} rows, {time.perf_counter() - started:.0f} s", flush=True)
     print(table(given.output))
 

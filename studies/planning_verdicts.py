@@ -28,7 +28,7 @@ from kambin.planning.fields import Fields
 from kambin.planning.placement import Placement, judge
 from kambin.planning.target import point_b_mm
 from kambin.spine import SpineModel
-from phantom_measures import kept, model_of
+from phantom_measures import append, done, kept, model_of
 
 COLUMNS = ("seed", "level", "side", "true_group", "group", "firm", "true_alpha_deg", "alpha_deg", "b_apart_mm", "true_touched", "touched",
            "changes", "line_b_mm", "reason")  # fmt: skip
@@ -108,20 +108,11 @@ def main() -> None:
     given = parser.parse_args()
     if given.keep is not None:
         given.keep.mkdir(parents=True, exist_ok=True)
-    done = set()
-    if given.output.exists():
-        with given.output.open(encoding="utf-8") as file:
-            done = {int(row["seed"]) for row in csv.DictReader(file)}
     for seed in range(given.first_seed, given.first_seed + given.patients):
-        if seed in done:
+        if seed in done(given.output):
             continue
         rows = rows_of(seed, given.keep)
-        fresh = not given.output.exists()
-        with given.output.open("a", encoding="utf-8", newline="") as file:
-            writer = csv.DictWriter(file, COLUMNS)
-            if fresh:
-                writer.writeheader()
-            writer.writerows(rows)
+        append(given.output, COLUMNS, rows)
         print(f"seed {seed}: {len(rows)} foramina", flush=True)
     print(summary(given.output))
 

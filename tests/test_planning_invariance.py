@@ -47,7 +47,7 @@ def plans(scan: Segmentation) -> Plans:
     return planned(scan)
 
 
-def same(one: Plans, other: Plans, *, swap: bool = False, apart_mm: float = 0.25, apart_deg: float = 1.0) -> None:
+def assert_same(one: Plans, other: Plans, *, swap: bool = False, apart_mm: float = 0.25, apart_deg: float = 1.0) -> None:
     """Verdicts, angles, room to every structure and bone of the published placement and of the first way."""
     assert {*one.reasons.values()} == {*other.reasons.values()}
     assert len(one.plans) == len(APPROACHES) * 2
@@ -79,7 +79,7 @@ def test_turning_the_patient_with_the_grid_turns_the_plan(scan: Segmentation, pl
     turn[:3, :3] = Rotation.from_rotvec(np.radians(TURN_DEG) * AXIS).as_matrix()
     grid = Grid(scan.grid.shape, turn @ scan.grid.world_from_voxel)
     turned = planned(Segmentation(grid, scan.labels, scan.table))
-    same(plans, turned)
+    assert_same(plans, turned)
     for own in plans.plans:
         twin = turned.find(own.level, own.side, own.approach)
         assert twin is not None
@@ -88,9 +88,9 @@ def test_turning_the_patient_with_the_grid_turns_the_plan(scan: Segmentation, pl
 
 
 def test_mirroring_swaps_the_sides(scan: Segmentation, plans: Plans) -> None:
-    same(plans, planned(mirrored(scan)), swap=True)
+    assert_same(plans, planned(mirrored(scan)), swap=True)
 
 
 def test_other_voxels_of_a_turned_scan_give_the_same_plan(plans: Plans) -> None:
     turn = Rotation.from_rotvec(np.radians(12.0) * AXIS).as_matrix()
-    same(plans, planned(label_map(1.1, turn)), apart_mm=0.8, apart_deg=2.5)
+    assert_same(plans, planned(label_map(1.1, turn)), apart_mm=0.8, apart_deg=2.5)

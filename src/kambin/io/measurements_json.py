@@ -7,7 +7,6 @@ Positions in the JSON are RAS millimetres, and it says so. The format is describ
 from __future__ import annotations
 
 import csv
-import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ import numpy as np
 
 from kambin.anatomy.structures import Side
 from kambin.errors import InputError
-from kambin.io.plain import json_text, plain
+from kambin.io.plain import json_text, plain, read_document
 from kambin.measurement.result import (
     Evidence,
     EvidenceCurve,
@@ -83,7 +82,7 @@ def read_measurements(path: str | Path) -> Measurements:
     InputError
         When the file cannot be read, is not JSON, or is not of this schema.
     """
-    document = _load(path)
+    document = read_document(path, SCHEMA, "measurements")
     try:
         quantities = {entry["key"]: _read_quantity(entry) for entry in document["quantities"]}
         rows = tuple(_read_row(entry, quantities[entry["quantity"]]) for entry in document["rows"])
@@ -100,7 +99,7 @@ def read_doubts(path: str | Path) -> tuple[Doubt, ...]:
     InputError
         As `read_measurements`.
     """
-    return tuple(Doubt(Severity(entry["severity"]), entry["text"]) for entry in _load(path)["doubts"])
+    return tuple(Doubt(Severity(entry["severity"]), entry["text"]) for entry in read_document(path, SCHEMA, "measurements")["doubts"])
 
 
 def write_measurements_csv(measurements: Measurements, path: str | Path) -> None:
@@ -198,19 +197,6 @@ def evidence_document(evidence: Evidence, of: str) -> dict[str, Any]:
         ],
         "facts": plain(evidence.facts),
     }
-
-
-def _load(path: str | Path) -> dict[str, Any]:
-    try:
-        document = json.loads(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(path, f"expected a file of measurements, found none that can be read ({error.strerror})") from error
-    except ValueError as error:
-        raise InputError(path, f"expected JSON, found something else ({error})") from error
-    schema = document.get("schema") if isinstance(document, dict) else None
-    if schema != SCHEMA:
-        raise InputError(path, f"expected measurements of schema {SCHEMA}, found {schema!r}")
-    return dict(document)
 
 
 def _read_quantity(entry: Mapping[str, Any]) -> Quantity:

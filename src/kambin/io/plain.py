@@ -7,12 +7,13 @@ import math
 import re
 from collections.abc import Mapping
 from enum import Enum
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import Any
 
 import numpy as np
 
 from kambin.anatomy.structures import Structure
+from kambin.errors import InputError
 
 # a list of numbers spread over lines; inside a text no line break stands as such, so no text can match
 _NUMBERS = re.compile(r"\[\n\s+((?:[-+.\deE]+|null)(?:,\n\s+(?:[-+.\deE]+|null))*)\n\s+\]")
@@ -28,6 +29,26 @@ def json_text(document: Any) -> str:
     """
     text = encodable(json.dumps(document, indent=1, allow_nan=False, ensure_ascii=False))
     return _NUMBERS.sub(lambda found: "[" + ", ".join(found[1].replace(",", " ").split()) + "]", text) + "\n"
+
+
+def read_document(path: str | Path, schema: str, what: str) -> dict[str, Any]:
+    """A results file of ours as it is: of which schema, and what it holds ("plans").
+
+    Raises
+    ------
+    InputError
+        When the file cannot be read, is not JSON, or is not of that schema.
+    """
+    try:
+        document = json.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(path, f"expected a file of {what}, found none that can be read ({error.strerror})") from error
+    except ValueError as error:
+        raise InputError(path, f"expected JSON, found something else ({error})") from error
+    found = document.get("schema") if isinstance(document, dict) else None
+    if found != schema:
+        raise InputError(path, f"expected {what} of schema {schema}, found {found!r}")
+    return dict(document)
 
 
 def encodable(text: str) -> str:

@@ -5,7 +5,6 @@ Positions are RAS millimetres, and the file says so. Described in ``docs/formats
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from kambin.anatomy.structures import Side
 from kambin.errors import InputError
 from kambin.geometry import FloatArray, Frame
 from kambin.io.measurements_json import evidence_document, head, read_evidence
-from kambin.io.plain import json_text, plain
+from kambin.io.plain import json_text, plain, read_document
 from kambin.planning.around import Clearance
 from kambin.planning.channel import Channel
 from kambin.planning.entry import Entry
@@ -93,16 +92,7 @@ def read_plan_document(path: str | Path) -> dict[str, Any]:
     InputError
         When it cannot be read, is not JSON, or is not of this schema.
     """
-    try:
-        document = json.loads(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(path, f"expected a file of plans, found none that can be read ({error.strerror})") from error
-    except ValueError as error:
-        raise InputError(path, f"expected JSON, found something else ({error})") from error
-    schema = document.get("schema") if isinstance(document, dict) else None
-    if schema != SCHEMA:
-        raise InputError(path, f"expected plans of schema {SCHEMA}, found {schema!r}")
-    return dict(document)
+    return read_document(path, SCHEMA, "plans")
 
 
 def _plan(plan: Plan) -> dict[str, Any]:
