@@ -1,0 +1,127 @@
+"""From a scan to what a published network sees, and back: predictions are judged in the scan's own voxels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from kambin.segmentation.normalise import Normalisation, normaliser
+from kambin.segmentation.systems import Interpolation, Preprocessing, Triple
+from kambin.volume.grid import Grid
+from kambin.volume.resample import linear, nearest
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Prepared:
+    """An image as the network sees it, and where it lies.
+
+    Parameters
+    ----------
+    image
+        Normalised intensities; 0 where zeros were added.
+    grid
+        Where its voxels are.
+    """
+
+    image: npt.NDArray[np.float32]
+    grid: Grid
+
+
+def cut_grid(grid: Grid, preprocessing: Preprocessing) -> Grid:
+    """The part of a scan's grid that is kept."""
+    ranges = [cut(n) for cut, n in zip(preprocessing.cut, grid.shape, strict=True)]
+    return grid.crop([first for first, _ in ranges], [last for _, last in ranges])
+
+
+def prepared_grids(grid: Grid, preprocessing: Preprocessing) -> tuple[Grid, Grid]:
+    """Where intensities are taken for the normalisation, and the network's own grid, which may be wider or narrower by padding."""
+    inner = cut_grid(grid, preprocessing)
+    if preprocessing.spacing_mm is not None:
+        inner = _with_spacing(inner, preprocessing.spacing_mm)
+    if preprocessing.size is None:
+        return inner, inner
+    size = np.asarray(preprocessing.size)
+    # what does not divide by two goes to the far end
+    start = -((size - inner.shape) // 2)
+    return inner, inner.crop(start, start + size)
+
+
+def prepare(values: npt.NDArray[Any], grid: Grid, preprocessing: Preprocessing) -> Prepared:
+    """A scan as the network sees it: cut, brought to its voxel size, to mean 0 and standard deviation 1, and padded with zeros.
+
+    Parameters
+    ----------
+    values, grid
+        The scan, in canonical order. Not changed.
+    preprocessing
+        What is to be done.
+
+    Raises
+    ------
+    ValueError
+        When what is kept of it is constant.
+    """
+    inner, outer = prepared_grids(grid, preprocessing)
+    if preprocessing.spacing_mm is None or preprocessing.interpolation is Interpolation.NEAREST:
+        kept = nearest(values, grid, inner, outside=float(values.min())).astype(np.float32)
+    else:
+        kept = linear(_held(values), grid, inner, outside=float(values.min()))
+    kept = normaliser(kept, Normalisation.ZSCORE)(kept)
+    return Prepared(_fitted(kept, inner, outer), outer)
+
+
+def prepare_classes(classes: npt.NDArray[np.uint8], grid: Grid, preprocessing: Preprocessing, outside: int = 0) -> npt.NDArray[np.uint8]:
+    """A class map brought to where the network's image is, by the nearest voxel; `outside` where the scan does not reach."""
+    _, outer = prepared_grids(grid, preprocessing)
+    return np.asarray(nearest(classes, grid, outer, outside=outside), dtype=np.uint8)
+
+
+def restored(classes: npt.NDArray[np.uint8], grid: Grid, original: Grid) -> npt.NDArray[np.uint8]:
+    """A prediction in the scan's own voxels, by the nearest one; background where the network did not look."""
+    return np.asarray(nearest(classes, grid, original), dtype=np.uint8)
+
+
+def _with_spacing(grid: Grid, spacing_mm: tuple[float, float, float]) -> Grid:
+    """The same box with other voxels: as many as come nearest to its length, about the same centre."""
+    wanted = np.asarray(spacing_mm, dtype=np.float64)
+    lengths = np.asarray(grid.shape) * grid.spacing_mm
+    shape = np.maximum(1, np.rint(lengths / wanted)).astype(int)
+    affine = grid.world_from_voxel.copy()
+    affine[:3, :3] *= wanted / grid.spacing_mm
+    centre = grid.world((np.asarray(grid.shape) - 1) / 2)
+    affine[:3, 3] = centre - affine[:3, :3] @ ((shape - 1) / 2)
+    return Grid((int(shape[0]), int(shape[1]), int(shape[2])), affine)
+
+
+def _held(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    return values if values.dtype == np.float32 else values.astype(np.float32)
+
+
+def _fitted(image: npt.NDArray[np.float32], inner: Grid, outer: Grid) -> npt.NDArray[np.float32]:
+    """The image on a grid of the same lattice that is larger or smaller."""
+    if inner.shape == outer.shape:
+        return image
+    shift = np.rint(outer.voxel(inner.world((0, 0, 0)))).astype(int)
+    result = np.zeros(outer.shape, dtype=np.float32)
+    to, source = [], []
+    for move, n, size in zip(shift, inner.shape, outer.shape, strict=True):
+        first, last = max(move, 0), min(move + n, size)
+        to.append(slice(first, last))
+        source.append(slice(first - move, last - move))
+    result[tuple(to)] = image[tuple(source)]
+    return result
+
+
+def windows(shape: Triple, size: Triple, stride: Triple) -> list[Triple]:
+    """First corners of windows that cover an image: a stride apart, the last of each axis moved back to end with the image.
+
+    An image smaller than a window has one, at 0; it is then the window that is padded.
+    """
+    axes = []
+    for n, window, step in zip(shape, size, stride, strict=True):
+        last = max(n - window, 0)
+        axes.append(sorted({*range(0, last + 1, step), last}))
+    return [(x, y, z) for x in axes[0] for y in axes[1] for z in axes[2]]
