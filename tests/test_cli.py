@@ -401,7 +401,8 @@ def test_scan_elsewhere_than_the_labels_is_refused(capsys, rooms, labels, out, t
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["run", "x.nii", "-o", "o"], "--labels"),
+        (["run", "-o", "o"], "--labels"),
+        (["run", "x.nii", "-s", "verse", "-o", "o"], "--scheme"),
         (["run", "-l", "x.nii", "-o", "o"], "--scheme"),
         (["run", "-l", "x.nii", "-s", "verse"], "output"),
         (["run", "-l", "x.nii", "-s", "verse", "-o", "o"], "x.nii"),

@@ -158,7 +158,7 @@ def test_memory_stays_with_the_sheet_however_long_the_image() -> None:
     plan = planned(shape, tile, None, classes, budget)
     assert len(plan.bands) > 0
     tracemalloc.start()
-    for _ in finished_rows(lambda tile: scores, image, plan, classes):
+    for _ in finished_rows(lambda _: scores, image, plan, classes):
         pass
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()

@@ -16,14 +16,10 @@ from kambin.errors import InputError
 from kambin.io import read_scan, read_segmentation
 from kambin.io.manifest import FileRecord
 from kambin.pipeline.progress import Progress, silent
+from kambin.pipeline.segment import SegmentOrder
 from kambin.volume import Scan, Segmentation
 from kambin.volume.resample import ensure_overlap
 from kambin.volume.scan import looks_like_labels
-
-NO_LABELS_HINT = (
-    "Give the label map with --labels and name its scheme with --scheme (`kambin schemes` lists them). "
-    "Segmenting a scan by itself is not part of this version."
-)
 
 
 @dataclass(frozen=True)
@@ -33,21 +29,24 @@ class RunInputs:
     Parameters
     ----------
     labels
-        Label maps; where several overlap, the first wins.
+        Label maps; where several overlap, the first wins. None: the scan is segmented.
     schemes
         Names of schemes or files of the user's own: one for all maps, or one for each.
     scan
-        The scan they were made from, where there is one.
+        The scan they were made from, where there is one; the scan to be segmented.
     lowest
         Level of the lowest vertebra, for schemes that count from it.
     spacing_scale
         Factors for the spacing along the files' own three axes, of label maps and scan alike, where their scale is known to be
         wrong.
+    segment
+        How the scan is to be segmented where there is no label map; by default with the model that ships with Kambin.
 
     Raises
     ------
     InputError
-        No label map, no scheme or too many or too few, a label map that is given as the scan too, factors that are not positive.
+        Neither scan nor label map, no scheme or too many or too few, a scheme without a label map, a label map that is given as the scan
+        too, factors that are not positive.
     """
 
     labels: Sequence[str | Path]
@@ -55,24 +54,35 @@ class RunInputs:
     scan: str | Path | None = None
     lowest: Level | None = None
     spacing_scale: tuple[float, float, float] | None = None
+    segment: SegmentOrder | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "labels", tuple(self.labels))
         object.__setattr__(self, "schemes", tuple(self.schemes))
-        if not self.labels:
-            raise InputError("--labels", "expected at least one label map, found none", hint=NO_LABELS_HINT)
-        if not self.schemes:
-            hint = "`kambin schemes` lists them; a scheme is never guessed from the numbers."
-            raise InputError("--scheme", "expected the name of the scheme that the label map follows, found none", hint=hint)
-        if len(self.schemes) not in (1, len(self.labels)):
-            found = f"found {len(self.schemes)} schemes for {len(self.labels)} label maps"
-            raise InputError("--scheme", f"expected one scheme for all label maps or one for each, {found}")
+        self._check_labels()
         if self.scan is not None and any(_same_file(self.scan, path) for path in self.labels):
             hint = "Give the scan that the labels were made from, or leave it out: the numbers come from the label map alone."
             raise InputError("SCAN", f"expected a scan, found the label map itself: {self.scan}", hint=hint)
         scale = self.spacing_scale
         if scale is not None and not (len(scale) == 3 and all(0 < factor < float("inf") for factor in scale)):
             raise InputError("--spacing-scale", f"expected three positive factors such as 1.5,1.5,2, found {scale}")
+
+    def _check_labels(self) -> None:
+        """That labels and schemes go together, and that there is something to begin with."""
+        if not self.labels:
+            if self.scan is None:
+                hint = "Give the scan, or a label map with --labels and its scheme with --scheme."
+                raise InputError("SCAN", "expected a scan or a label map, found neither", hint=hint)
+            for given, name in ((self.schemes, "--scheme"), (self.lowest, "--lowest")):
+                if given:
+                    raise InputError(name, "expected a label map that it is about, found none", hint="Give the label map with --labels.")
+            return
+        if not self.schemes:
+            hint = "`kambin schemes` lists them; a scheme is never guessed from the numbers."
+            raise InputError("--scheme", "expected the name of the scheme that the label map follows, found none", hint=hint)
+        if len(self.schemes) not in (1, len(self.labels)):
+            found = f"found {len(self.schemes)} schemes for {len(self.labels)} label maps"
+            raise InputError("--scheme", f"expected one scheme for all label maps or one for each, {found}")
 
     def load_schemes(self) -> list[Scheme]:
         """The schemes, each read.
@@ -93,6 +103,13 @@ class RunInputs:
     def read_scan(self) -> Scan | None:
         """The scan, or None where there is none."""
         return None if self.scan is None else read_scan(self.scan, spacing_scale=self.spacing_scale)
+
+    def read_scan_to_segment(self, progress: Progress = silent) -> Scan:
+        """The scan of a run without label maps."""
+        if self.scan is None:
+            raise TypeError("a run without label maps has a scan")
+        progress("reading the scan", 0.0)
+        return read_scan(self.scan, spacing_scale=self.spacing_scale)
 
     def records(self) -> tuple[FileRecord, ...]:
         """Name, size and checksum of every file that was given."""

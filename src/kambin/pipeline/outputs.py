@@ -28,6 +28,8 @@ from kambin.volume import Grid
 
 MODEL = "model.npz"
 SCAN = "scan.nii.gz"
+LABELS = "labels.nii.gz"
+CONFIDENCE = "confidence.nii.gz"
 SCENE = "scene.glb"
 SURFACES = "models"
 SEGMENTATION = "segmentation.seg.nrrd"

@@ -25,6 +25,7 @@ from kambin.pipeline.folder import new_folder, updated_folder
 from kambin.pipeline.inputs import RunInputs, read_inputs
 from kambin.pipeline.plans import PlanOrder, make_plans, read_back, with_ordered_roots
 from kambin.pipeline.progress import Progress, part, silent
+from kambin.pipeline.segment import SegmentOrder, segment_into
 from kambin.planning import Plans
 from kambin.spine import Doubt, SpineModel
 from kambin.volume import Scan
@@ -213,19 +214,26 @@ def _reconstruct(
     from kambin.reconstruction.trunk import with_trunk
 
     started = now()
-    segmentation, scan = read_inputs(inputs, part(progress, 0.0, 0.1))
+    records, parameters = inputs.records(), inputs.parameters()
+    start = 0.1 if inputs.labels else 0.7  # segmenting takes longer than all that follows
+    if inputs.labels:
+        segmentation, scan = read_inputs(inputs, part(progress, 0.0, start))
+    else:
+        scan = inputs.read_scan_to_segment(part(progress, 0.0, 0.02))
+        order = inputs.segment or SegmentOrder()
+        segmentation, told, model_used = segment_into(folder, scan, order, inputs.scan, part(progress, 0.02, start))
+        records, parameters = (*records, model_used), parameters | {"segmentation": told}
     segmentation = with_trunk(segmentation, scan)
-    parameters = inputs.parameters()
     if scan is not None:
         write_nifti(scan, folder / outputs.SCAN)
         parameters["scan"] = {"modality": scan.modality, "spacing_mm": scan.grid.spacing_mm}
         del scan  # a large one should not sit beside the distance fields
-    made = reconstruct(segmentation, progress=part(progress, 0.1, 0.8))
+    made = reconstruct(segmentation, progress=part(progress, start, 0.8))
     outputs.write_model_files(made, folder, part(progress, 0.8, 0.95))
     del made, segmentation
     progress("reading the model back", 0.95)
     model = load_model(folder / outputs.MODEL)  # what a later stage would measure is what is measured now
-    empty = Manifest((), inputs.records(), parameters)
+    empty = Manifest((), records, parameters)
     return empty.with_stage(_stage("reconstruct", started, command), doubts=model.doubts), model
 
 

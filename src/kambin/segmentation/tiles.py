@@ -92,17 +92,23 @@ class Row:
     covered: npt.NDArray[np.bool_]
 
 
-def starts_along(length: int, tile: int, stride: int) -> tuple[int, ...]:
-    """Where tiles begin along an axis: as many as the stride asks for, spread evenly, the last one flush with the end.
+def starts_along(length: int, tile: int, stride: int, even: bool = True) -> tuple[int, ...]:
+    """Where tiles begin along an axis: as many as the stride asks for, the last one flush with the end.
+
+    Spread evenly, or else exactly a stride apart but for the last one.
 
     >>> starts_along(100, 40, 20)
     (0, 20, 40, 60)
     >>> starts_along(90, 40, 20)
     (0, 17, 33, 50)
+    >>> starts_along(90, 40, 20, even=False)
+    (0, 20, 40, 50)
     """
     if tile >= length:
         return (0,)
     count = math.ceil((length - tile) / stride) + 1
+    if not even:
+        return tuple(min(index * stride, length - tile) for index in range(count))
     return tuple(math.floor(index * (length - tile) / (count - 1) + 0.5) for index in range(count))
 
 
@@ -112,7 +118,9 @@ def tile_shape(shape: Triple, patch: Triple, multiple: int) -> Triple:
     return (least[0], least[1], least[2])
 
 
-def planned(shape: Triple, tile: Triple, stride: Triple | None, classes: int, most_bytes: int | None = None) -> TilePlan:
+def planned(
+    shape: Triple, tile: Triple, stride: Triple | None, classes: int, most_bytes: int | None = None, *, even: bool = True
+) -> TilePlan:
     """Tiles for an image at least as large as one.
 
     The sweep goes along the axis that leaves the smallest sheet to be blended at a time.
@@ -129,9 +137,11 @@ def planned(shape: Triple, tile: Triple, stride: Triple | None, classes: int, mo
         Of the network.
     most_bytes
         What the sheet that is being blended may take; a band is never thinner than a quarter of a tile.
+    even
+        Whether tiles are spread evenly; else they lie exactly a stride apart, but for the last one.
     """
     steps = stride or tuple(max(1, n // 2) for n in tile)
-    starts = tuple(starts_along(n, t, min(s, t)) for n, t, s in zip(shape, tile, steps, strict=True))
+    starts = tuple(starts_along(n, t, min(s, t), even) for n, t, s in zip(shape, tile, steps, strict=True))
     sweep = min(range(3), key=lambda axis: tile[axis] * math.prod(shape) / shape[axis])
     others = [axis for axis in range(3) if axis != sweep]
     band_axis = max(others, key=lambda axis: shape[axis] / tile[axis])
