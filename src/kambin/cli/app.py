@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 from kambin import __version__
-from kambin.cli import patients, plans
+from kambin.cli import patients, plans, training
 from kambin.cli.bar import progress_bar
 from kambin.cli.door import BAD_INPUT, DONE, INTERRUPTED, Terminated, door
 from kambin.cli.numbers import three_numbers
@@ -171,6 +171,8 @@ def info(
         show.emit(show.info_document(found)) if json else show.show_info(found)
 
 
+app.command()(training.train)
+app.command()(training.systems)
 app.command()(patients.phantom)
 app.command()(patients.demo)
 

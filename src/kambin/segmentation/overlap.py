@@ -17,7 +17,6 @@ accuracy are undefined and the others are 0.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -94,9 +93,3 @@ def overlap(both: int, true: int, found: int) -> Overlap:
     recall = both / true if true else undefined
     precision = both / found if found else 0.0
     return Overlap(2 * both / (true + found), both / (true + found - both), precision, recall, recall, true, found)
-
-
-def mean_dice(results: Sequence[Overlap]) -> float:
-    """Of all classes that are defined; NaN where none is."""
-    values = [result.dice for result in results if not np.isnan(result.dice)]
-    return float(np.mean(values)) if values else float("nan")

@@ -30,10 +30,16 @@ class Prepared:
     grid: Grid
 
 
+def cut_slices(grid: Grid, preprocessing: Preprocessing) -> tuple[slice, slice, slice]:
+    """The part of a scan's array that is kept."""
+    x, y, z = (slice(*cut(n)) for cut, n in zip(preprocessing.cut, grid.shape, strict=True))
+    return x, y, z
+
+
 def cut_grid(grid: Grid, preprocessing: Preprocessing) -> Grid:
-    """The part of a scan's grid that is kept."""
-    ranges = [cut(n) for cut, n in zip(preprocessing.cut, grid.shape, strict=True)]
-    return grid.crop([first for first, _ in ranges], [last for _, last in ranges])
+    """Where that part lies."""
+    parts = cut_slices(grid, preprocessing)
+    return grid.crop([part.start for part in parts], [part.stop for part in parts])
 
 
 def prepared_grids(grid: Grid, preprocessing: Preprocessing) -> tuple[Grid, Grid]:
@@ -52,6 +58,8 @@ def prepared_grids(grid: Grid, preprocessing: Preprocessing) -> tuple[Grid, Grid
 def prepare(values: npt.NDArray[Any], grid: Grid, preprocessing: Preprocessing) -> Prepared:
     """A scan as the network sees it: cut, brought to its voxel size, to mean 0 and standard deviation 1, and padded with zeros.
 
+    Mean and deviation are those of the voxels that are kept, as the scan has them.
+
     Parameters
     ----------
     values, grid
@@ -65,12 +73,12 @@ def prepare(values: npt.NDArray[Any], grid: Grid, preprocessing: Preprocessing) 
         When what is kept of it is constant.
     """
     inner, outer = prepared_grids(grid, preprocessing)
+    to_measure = normaliser(values[cut_slices(grid, preprocessing)], Normalisation.ZSCORE)
     if preprocessing.spacing_mm is None or preprocessing.interpolation is Interpolation.NEAREST:
         kept = nearest(values, grid, inner, outside=float(values.min())).astype(np.float32)
     else:
-        kept = linear(_held(values), grid, inner, outside=float(values.min()))
-    kept = normaliser(kept, Normalisation.ZSCORE)(kept)
-    return Prepared(_fitted(kept, inner, outer), outer)
+        kept = linear(values, grid, inner, outside=float(values.min()))
+    return Prepared(_fitted(to_measure(kept), inner, outer), outer)
 
 
 def prepare_classes(classes: npt.NDArray[np.uint8], grid: Grid, preprocessing: Preprocessing, outside: int = 0) -> npt.NDArray[np.uint8]:
@@ -94,10 +102,6 @@ def _with_spacing(grid: Grid, spacing_mm: tuple[float, float, float]) -> Grid:
     centre = grid.world((np.asarray(grid.shape) - 1) / 2)
     affine[:3, 3] = centre - affine[:3, :3] @ ((shape - 1) / 2)
     return Grid((int(shape[0]), int(shape[1]), int(shape[2])), affine)
-
-
-def _held(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    return values if values.dtype == np.float32 else values.astype(np.float32)
 
 
 def _fitted(image: npt.NDArray[np.float32], inner: Grid, outer: Grid) -> npt.NDArray[np.float32]:

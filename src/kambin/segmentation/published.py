@@ -125,7 +125,8 @@ PELD_L5S1 = System(
         },
     ),
     readings=(
-        "Eight output channels are told and seven listed: seven.",
+        "Eight output channels are told and seven listed: seven here. The printed means are those of seven structures in which the nerves "
+        "count twice, so the authors seem to have had two classes of nerves, which their table gives as one.",
         "To which voxel size images are resampled is not told. Line B, 90 mm from the midline to the skin, needs the whole width of "
         "256 mm, so 2 mm in the axial plane and the slices as they are.",
         "Schedule and learning rate are not told: those of the same group's livf-l5s1. Of the 40 cases not tested, 8 validate, as in "

@@ -8,7 +8,7 @@ right, anterior in these scans); here, as everywhere in Kambin, axes are right, 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, is_dataclass
 from enum import Enum
 from types import MappingProxyType
 from typing import Any
@@ -284,6 +284,11 @@ class System:
         object.__setattr__(self, "presets", MappingProxyType(dict(self.presets)))
         object.__setattr__(self, "counted_as", MappingProxyType(dict(self.counted_as)))
 
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """As published. Presets cut the same part of a scan; their voxels may be larger."""
+        return self.presets["full"].preprocessing
+
     def setting(self, preset: str) -> Setting:
         """One of `presets`.
 
@@ -319,13 +324,12 @@ def find_system(key: str) -> System:
     return SYSTEMS[key]
 
 
-def preprocessing_named(text: str) -> Preprocessing:
-    """What a model that was trained as a published system needs: ``livf-l5s1``, or ``livf-l5s1/cpu`` for one of another preset.
-
-    Raises
-    ------
-    InputError
-        When there is no such system or preset.
-    """
-    key, _, preset = text.partition("/")
-    return find_system(key).setting(preset or "full").preprocessing
+def described(value: Any) -> Any:
+    """Settings as dicts, lists, texts and numbers, for a record of what was used."""
+    if is_dataclass(value):
+        return {each.name: described(getattr(value, each.name)) for each in fields(value)}
+    if isinstance(value, Mapping):
+        return {str(key): described(each) for key, each in value.items()}
+    if isinstance(value, tuple | list):
+        return [described(each) for each in value]
+    return value.value if isinstance(value, Enum) else value

@@ -119,7 +119,7 @@ def class_table(system: System, table: Mapping[int, Structure]) -> ClassTable:
     """
     classes = system.classes
     counted = {label: system.counted_as.get(_bare(structure), structure) for label, structure in table.items()}
-    numbers = classes.class_of(counted)
+    numbers = classes.of_labels(counted)
     surround = classes.index(_TRUNK) or 0
     outside = []
     for label, structure in table.items():
