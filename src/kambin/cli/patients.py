@@ -47,6 +47,9 @@ def phantom(
         str | None, typer.Option(help="Put the field of view about a disc or a vertebra's body, L4/L5 or L4, which it has to hold whole.")
     ] = None,
     no_truth: Annotated[bool, typer.Option("--no-truth", help="Leave truth.json out.")] = False,
+    tissues: Annotated[
+        bool, typer.Option("--tissues", help="A map of the tissues instead of a scan, to train networks from in any contrast.")
+    ] = False,
     list_parameters: Annotated[bool, typer.Option("--list-parameters", help="Show what --set can set, with ranges, and leave.")] = False,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
@@ -76,6 +79,7 @@ def phantom(
             _lengths("--size", size, 2000.0),
             _turns(turned),
             level,
+            tissues,
         )
         with progress_bar(quiet) as bar:
             folders = make_patients(order, output, overwrite=overwrite, progress=bar)

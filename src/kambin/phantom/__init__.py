@@ -6,11 +6,13 @@ from kambin.phantom.population import sample
 from kambin.phantom.raster import Layer, Piece, paint_labels, paint_signal
 from kambin.phantom.scanner import SCANNERS, grid_about, middle_mm, simulate, usual_grid
 from kambin.phantom.tissue import Tissue
+from kambin.phantom.tissue_map import MappedTissue, paint_tissues
 from kambin.phantom.view import levels_of, view_of
 
 __all__ = [
     "SCANNERS",
     "Layer",
+    "MappedTissue",
     "Patient",
     "PatientParameters",
     "Piece",
@@ -22,6 +24,7 @@ __all__ = [
     "middle_mm",
     "paint_labels",
     "paint_signal",
+    "paint_tissues",
     "sample",
     "simulate",
     "usual_grid",

@@ -63,6 +63,8 @@ class PhantomOrder:
     level
         What the field of view is about and must hold whole: a disc or a lumbar vertebra's body (``L4/L5``, ``L4``). By default it is
         about the middle of the vertebrae.
+    tissues
+        Whether to write a map of the tissues instead of a scan: from it, networks are trained in any contrast. No truth then.
 
     Raises
     ------
@@ -81,6 +83,7 @@ class PhantomOrder:
     size_mm: tuple[float, float, float] | None = None
     turned_deg: tuple[float, float, float] = (0.0, 0.0, 0.0)
     level: str | None = None
+    tissues: bool = False
 
     def __post_init__(self) -> None:
         if self.seed < 0:
@@ -154,7 +157,7 @@ def make_patients(
     """Write digital patients: one into `output` itself, several into numbered folders in it.
 
     Each has ``scan.nii.gz``, ``labels.nii.gz`` (scheme ``kambin``), ``truth.json`` and ``parameters.json``; those from
-    surfaces have no truth.
+    surfaces have no truth. Where maps of tissues were ordered, each has these (``tissues.nii.gz``, ``tissues.csv``) and its parameters.
 
     Returns
     -------
@@ -180,7 +183,7 @@ def make_patients(
             _write_patient(order, index, order.patient(index) if index else first, folder / name, share)
         given = {"seed": order.seed, "count": order.count, "scanner": order.scanner, "set": dict(order.changes), "mean": order.mean}
         given |= {"surfaces": order.surfaces, "spacing_mm": order.spacing_mm, "size_mm": order.size_mm}
-        given |= {"turned_deg": order.turned_deg, "level": order.level}
+        given |= {"turned_deg": order.turned_deg, "level": order.level, "tissues": order.tissues}
         stage = Stage("phantom", tuple(sys.argv if command is None else command), started, now(), __version__)
         Manifest((), (), given).with_stage(stage).describe_outputs(folder).write(folder / MANIFEST)
     progress("done", 1.0)
@@ -193,6 +196,12 @@ def _write_patient(order: PhantomOrder, index: int, patient: Patient, folder: Pa
     grid = order.grid(patient)
     (folder / PARAMETERS).write_text(order.record(index, patient), encoding="utf-8")
     ids = {structure: number for number, structure in builtin_scheme("kambin").table.items() if structure is not None}
+    if order.tissues:
+        from kambin.io.tissue_maps import write_tissue_map
+        from kambin.phantom import paint_tissues
+
+        write_tissue_map(folder, grid, *paint_tissues(patient, grid, ids, progress=_told(progress, "painting tissues", 0.0, 0.95)))
+        return
     labels = patient.labels(grid, ids, progress=_told(progress, "painting labels", 0.0, 0.25))
     write_nifti(Scan(grid, labels, None, {"scheme": "kambin"}), folder / LABELS)
     scan = simulate(patient.pieces, order.scanner, grid, seed=order.seed + index, progress=_told(progress, "scanning", 0.25, 0.7))

@@ -1,0 +1,107 @@
+"""Training pictures drawn from maps of tissues."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="PyTorch is not installed: pip install 'kambin[train]'")
+
+from kambin.segmentation.classes import UNKNOWN  # noqa: E402
+from kambin.segmentation.networks.compact import CompactUNet  # noqa: E402
+from kambin.segmentation.normalise import Normalisation, normaliser  # noqa: E402
+from kambin.segmentation.synthesis import Chance, Drawing, TissueMap, TissueRow, draw  # noqa: E402
+
+SHAPE = (32, 32, 32)
+
+
+def row(name: str, index: int, hounsfield: float, t2_ms: float = 50.0) -> TissueRow:
+    return TissueRow(((name, 1.0),), 0.8, 900.0, t2_ms, 0.05, hounsfield, index)
+
+
+@pytest.fixture(scope="module")
+def ball() -> TissueMap:
+    """A ball of marrow in a cylinder of fat that stands in air."""
+    ids = np.zeros((160, 160, 160), dtype=np.uint16)
+    x, y, z = np.indices(ids.shape) - 80
+    ids[np.hypot(x, y) < 70] = 1
+    ids[x * x + y * y + z * z < 12**2] = 2
+    rows = [row("fat", 1, -100.0), row("cancellous bone with marrow", 2, 250.0)]
+    return TissueMap.of(ids, rows, column=[2], highest=[])
+
+
+def test_a_seed_gives_its_picture_again(ball: TissueMap):
+    one, other = (draw(ball, Drawing(), Chance(5), SHAPE) for _ in range(2))
+    assert torch.equal(one[0], other[0])
+    assert torch.equal(one[1], other[1])
+    assert not torch.equal(one[0], draw(ball, Drawing(), Chance(6), SHAPE)[0])
+
+
+def test_pictures_are_finite_and_classes_are_the_maps(ball: TissueMap):
+    for seed in range(20):
+        picture, classes = draw(ball, Drawing(), Chance(seed), SHAPE)
+        assert picture.shape == classes.shape == SHAPE
+        assert torch.isfinite(picture).all()
+        assert set(classes.unique().tolist()) <= {0, 1, 2, UNKNOWN}
+        assert (picture[classes == UNKNOWN] == 0).all()
+
+
+def test_without_turns_and_bends_the_ball_keeps_its_size(ball: TissueMap):
+    still = Drawing(turned_deg=(0, 0, 0), stretched=0.0, sheared=0.0, bent_mm=0.0, spacing_mm=1.0)
+    best = max(int((draw(ball, still, Chance(seed), (80, 80, 80))[1] == 2).sum()) for seed in range(16))
+    assert best == pytest.approx(4 / 3 * np.pi * 12**3, rel=0.02)
+
+
+def test_a_plain_ct_is_what_the_table_says():
+    ids = np.ones((90, 90, 90), dtype=np.uint16)
+    ids[30:60] = 2
+    source = TissueMap.of(ids, [row("fat", 1, -100.0), row("liver", 2, 400.0)], column=[2], highest=[])
+    contrast = 0
+    for seed in range(30):
+        picture, classes = draw(source, Drawing(ct=1.0, mr=0.0, turned_deg=(0, 0, 0), bent_mm=0.0), Chance(seed), SHAPE)
+        if (classes == 1).sum() > 500 and (classes == 2).sum() > 500:
+            contrast += 1
+            assert picture[classes == 2].mean() > picture[classes == 1].mean() + 0.5
+    assert contrast > 5
+
+
+def test_above_the_highest_vertebras_middle_nothing_is_learnt():
+    ids = np.ones((60, 60, 100), dtype=np.uint16)
+    ids[20:40, 20:40, 20:80] = 2
+    ids[20:40, 20:40, 80:] = 3
+    source = TissueMap.of(ids, [row("fat", 1, -100.0), row("m", 2, 200.0), row("m", 2, 200.0)], column=[2, 3], highest=[3])
+    assert source.top == 89
+    assert source.focus[:, 2].max() < source.top
+
+
+def test_a_map_without_a_column_or_with_strange_numbers_is_refused():
+    ids = np.ones((8, 8, 8), dtype=np.uint16)
+    with pytest.raises(ValueError, match="column"):
+        TissueMap.of(ids, [row("fat", 1, -100.0)], column=[], highest=[])
+    with pytest.raises(ValueError, match="row"):
+        TissueMap.of(ids * 5, [row("fat", 1, -100.0)], column=[1], highest=[])
+
+
+def test_training_and_use_measure_alike(ball: TissueMap):
+    """What a picture of the whole field of view is normalised to is about what `normaliser` would make of it."""
+    wide = Drawing(spacing_mm=3.0, mr=1.0, ct=0.0)
+    spreads = []
+    for seed in range(12):
+        picture, classes = draw(ball, wide, Chance(seed), (48, 48, 48))
+        seen = (classes != UNKNOWN).numpy()
+        if seen.sum() < 20_000:
+            continue
+        values = picture.numpy()[seen]
+        spreads.append(float(normaliser(values, Normalisation.PERCENTILE)(values).std() / values.std()))
+    assert len(spreads) > 3
+    assert 0.6 < np.median(spreads) < 1.6
+
+
+def test_the_compact_network_answers_on_its_inputs_grid():
+    network = CompactUNet(5, widths=(8, 16), depths=(1, 1))
+    assert network.multiple == 4
+    image = torch.randn(2, 1, 16, 20, 12)
+    answer = network(image)
+    assert answer.shape == (2, 5, 16, 20, 12)
+    answer.square().mean().backward()
+    assert all(p.grad is not None and torch.isfinite(p.grad).all() for p in network.parameters())
