@@ -36,3 +36,7 @@ class InputError(KambinError):
 
 class OutputError(InputError):
     """A place that cannot be written to: not permitted, full, or holding an earlier run."""
+
+
+class NoSpineError(InputError):
+    """A scan in which no lumbar spine was found."""

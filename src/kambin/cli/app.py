@@ -15,6 +15,7 @@ import typer
 
 from kambin import __version__
 from kambin.cli import patients, plans, training
+from kambin.cli import segment as segmenting
 from kambin.cli.bar import progress_bar
 from kambin.cli.door import BAD_INPUT, DONE, INTERRUPTED, Terminated, door
 from kambin.cli.numbers import three_numbers
@@ -23,6 +24,7 @@ from kambin.errors import InputError
 if TYPE_CHECKING:
     from kambin.anatomy.structures import Level
     from kambin.pipeline import Progress, RunInputs, RunResult
+    from kambin.pipeline.segment import SegmentOrder
 
 app = typer.Typer(
     name="kambin",
@@ -36,10 +38,12 @@ app = typer.Typer(
 ScanArgument = Annotated[
     str | None, typer.Argument(help="The scan: NIfTI, NRRD, MHA, or a DICOM folder or zip. May be left out.", show_default=False)
 ]
-Labels = Annotated[list[str] | None, typer.Option("--labels", "-l", help="A label map; may be given several times. \\[required]")]
+Labels = Annotated[
+    list[str] | None, typer.Option("--labels", "-l", help="A label map; may be given several times. Without one the scan is segmented.")
+]
 Schemes = Annotated[
     list[str] | None,
-    typer.Option("--scheme", "-s", help="What the labels mean: a name from `kambin schemes`, or your own .toml or .csv. \\[required]"),
+    typer.Option("--scheme", "-s", help="What the labels mean: a name from `kambin schemes`, or your own .toml or .csv."),
 ]
 Output = Annotated[str, typer.Option("--output", "-o", help="The folder to make.", show_default=False)]
 Lowest = Annotated[str | None, typer.Option(help="Level of the lowest vertebra, for schemes that count from it: L5, say.")]
@@ -75,6 +79,10 @@ def run(
     scheme: Schemes = None,
     lowest: Lowest = None,
     spacing_scale: SpacingScale = None,
+    model: segmenting.ModelOption = segmenting.DEFAULT_MODEL,
+    device: segmenting.DeviceOption = segmenting.DEFAULT_DEVICE,
+    memory: segmenting.MemoryOption = segmenting.DEFAULT_MEMORY,
+    force: segmenting.ForceOption = False,
     overwrite: Overwrite = False,
     no_plan: Annotated[bool, typer.Option("--no-plan", help="Plan no ways in.")] = False,
     no_report: Annotated[bool, typer.Option("--no-report", help="Leave report.html out.")] = False,
@@ -82,11 +90,12 @@ def run(
     json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Surfaces, measurements, plans and a report from a label map, and the scan where there is one."""
+    """Surfaces, measurements, plans and a report: from a scan alone, which is then segmented, or from a label map."""
     with door(as_json=json, debug=debug):
         from kambin import pipeline
 
-        inputs = _inputs(scan, labels, scheme, lowest, spacing_scale)
+        order = segmenting.segment_order(model, device, memory, force)
+        inputs = _inputs(scan, labels, scheme, lowest, spacing_scale, order)
         work = partial(pipeline.run, inputs, output, overwrite=overwrite, plan=not no_plan, report=not no_report)
         _do(lambda show: work(progress=show), quiet, json)
 
@@ -99,6 +108,10 @@ def reconstruct(
     scheme: Schemes = None,
     lowest: Lowest = None,
     spacing_scale: SpacingScale = None,
+    model: segmenting.ModelOption = segmenting.DEFAULT_MODEL,
+    device: segmenting.DeviceOption = segmenting.DEFAULT_DEVICE,
+    memory: segmenting.MemoryOption = segmenting.DEFAULT_MEMORY,
+    force: segmenting.ForceOption = False,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
     json: Json = False,
@@ -108,7 +121,8 @@ def reconstruct(
     with door(as_json=json, debug=debug):
         from kambin import pipeline
 
-        inputs = _inputs(scan, labels, scheme, lowest, spacing_scale)
+        order = segmenting.segment_order(model, device, memory, force)
+        inputs = _inputs(scan, labels, scheme, lowest, spacing_scale, order)
         _do(lambda show: pipeline.reconstruct_stage(inputs, output, overwrite=overwrite, progress=show), quiet, json)
 
 
@@ -173,6 +187,7 @@ def info(
 
 app.command()(training.train)
 app.command()(training.systems)
+app.command()(segmenting.segment)
 app.command()(patients.phantom)
 app.command()(patients.demo)
 
@@ -212,11 +227,16 @@ def _terminate(_signal: int, _frame: object) -> None:
 
 
 def _inputs(
-    scan: str | None, labels: list[str] | None, schemes: list[str] | None, lowest: str | None, spacing_scale: str | None
+    scan: str | None,
+    labels: list[str] | None,
+    schemes: list[str] | None,
+    lowest: str | None,
+    spacing_scale: str | None,
+    order: SegmentOrder,
 ) -> RunInputs:
     from kambin.pipeline import RunInputs
 
-    return RunInputs(labels or [], schemes or [], scan, _level(lowest), _factors(spacing_scale))
+    return RunInputs(labels or [], schemes or [], scan, _level(lowest), _factors(spacing_scale), order)
 
 
 def _level(text: str | None) -> Level | None:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from kambin.errors import InputError, OutputError
+from kambin.errors import InputError, NoSpineError, OutputError
 from kambin.io import read_scan, read_segmentation
 from kambin.io.label_map import label_suffix, write_labels, write_shares
 from kambin.io.manifest import FileRecord
@@ -104,7 +104,10 @@ def segment_scan(scan: Scan, order: SegmentOrder, *, subject: object = "scan", p
     if not has_spine(found.classes, model.description.classes, scan.grid):
         raise no_spine(subject, model.name)
     progress("naming levels and sides", 0.85)
-    segmentation = _numbered(_named(found, model))
+    try:
+        segmentation = _numbered(_named(found, model))
+    except NoSpineError as error:
+        raise no_spine(subject, model.name, *error.problems) from error
     progress("summing up", 0.98)
     how = {
         **model.record(),

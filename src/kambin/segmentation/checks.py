@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from kambin.anatomy.structures import VERTEBRAL_KINDS, Kind
-from kambin.errors import InputError
+from kambin.errors import InputError, NoSpineError
 from kambin.segmentation.bundle_fields import Description
 from kambin.segmentation.classes import ClassSet
 from kambin.segmentation.onto_scan import ByteArray
@@ -81,10 +81,11 @@ def has_spine(classes: ByteArray, known: ClassSet, grid: Grid) -> bool:
     return largest * grid.voxel_volume_mm3 >= _LEAST_MM3
 
 
-def no_spine(subject: object, model: str) -> InputError:
-    """What is said where there is none."""
-    return InputError(
+def no_spine(subject: object, model: str, *problems: str) -> NoSpineError:
+    """What is said where there is none; with more of what was looked for and found, where that is known."""
+    return NoSpineError(
         subject,
-        f"no spine in view: {model} found no vertebra, sacrum or disc in it",
+        f"no spine in view: {model} found no vertebra, sacrum or disc in it, or too little of them",
+        *problems,
         hint="Is it a scan of the lumbar spine or pelvis? Nothing was written.",
     )

@@ -197,8 +197,8 @@ def _in_fitting_tiles(work: _Work, tell: Progress) -> tuple[str, Triple, int, in
     if room < _LEAST_ROOM:
         raise _no_memory(work, held + _LEAST_ROOM)
     tell("preparing the scan", 0.0)
-    image = work.rescaling.image(work.seen.values, work.box)
     to_measure = work.normaliser()
+    image = work.rescaling.image(work.seen.values, work.box)
     for sheet in image:
         sheet[...] = to_measure(sheet)
     size = (image.shape[0], image.shape[1], image.shape[2])

@@ -222,8 +222,9 @@ def finished_rows(
     """
     counts = tile_weights(plan.tile, Weights.GAUSSIAN) if weights is None else weights
     total, behind = plan.count, 0
+    sheet = _Sheet(plan, classes)
     for band in plan.bands:
-        sheet = _Sheet(plan, band, classes)
+        sheet.begin(band)
         last = 0
         for start in plan.tiles(band):
             yield from sheet.rows(last, start[plan.sweep])
@@ -238,16 +239,25 @@ def finished_rows(
 
 
 class _Sheet:
-    """What is being blended: as thick as a tile along the sweep, its rows used in turn."""
+    """What is being blended: as thick as a tile along the sweep, its rows used in turn; the same memory for all bands."""
 
-    def __init__(self, plan: TilePlan, band: tuple[int, int], classes: int) -> None:
-        self.plan, self.band = plan, band
+    def __init__(self, plan: TilePlan, classes: int) -> None:
+        self.plan = plan
         self.others = [axis for axis in range(3) if axis != plan.sweep]
         self.thickness = plan.tile[plan.sweep]
-        across = [band[1] - band[0] if axis == plan.band_axis else plan.shape[axis] for axis in self.others]
-        self.scores = np.zeros((self.thickness, classes, *across), dtype=np.float32)
-        self.weights = np.zeros((self.thickness, *across), dtype=np.float32)
+        widest = max(stop - start for start, stop in plan.bands)
+        across = [widest if axis == plan.band_axis else plan.shape[axis] for axis in self.others]
+        self._all_scores = np.zeros((self.thickness, classes, *across), dtype=np.float32)
+        self._all_weights = np.zeros((self.thickness, *across), dtype=np.float32)
         self.scratch = np.empty(0, dtype=np.float32)
+        self.begin(plan.bands[0])
+
+    def begin(self, band: tuple[int, int]) -> None:
+        """Go on to another band; all rows of the one before have been handed on."""
+        self.band = band
+        width = band[1] - band[0]
+        part = tuple(slice(0, width) if axis == self.plan.band_axis else slice(None) for axis in self.others)
+        self.scores, self.weights = self._all_scores[:, :, part[0], part[1]], self._all_weights[:, part[0], part[1]]
 
     def add(self, start: Triple, scores: FloatArray, weights: FloatArray) -> None:
         """Blend in the scores of the tile that begins at `start`."""
