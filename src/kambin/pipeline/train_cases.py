@@ -227,7 +227,8 @@ def _notes(system: System, labelled: Mapping[str, tuple[str, ...] | None], outsi
         if never:
             notes.append(f"never labelled, so never learnt: {', '.join(never)}")
     if outside and policy != "refuse":
-        notes.append(f"taken as {'what surrounds them' if policy == 'background' else 'unknown'}: {', '.join(sorted(outside))}")
+        told = ", ".join(sorted(outside)[:_MOST_TOLD]) + (f" and {len(outside) - _MOST_TOLD} more" if len(outside) > _MOST_TOLD else "")
+        notes.append(f"of no class, and taken as {'what surrounds them' if policy == 'background' else 'unknown'}: {told}")
     return tuple(notes)
 
 

@@ -37,6 +37,7 @@ def predicted_classes(
         return np.asarray(summed(network, image, windows, device).argmax(dim=0).to(torch.uint8).numpy())
 
 
+@torch.no_grad()
 def summed(network: nn.Module, image: npt.NDArray[np.float32], windows: Windows, device: torch.device) -> Tensor:
     """Sum over all windows of the probabilities of every class, (classes, x, y, z).
 
