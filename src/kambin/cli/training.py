@@ -36,12 +36,23 @@ def train(
         str | None,
         typer.Option(help="Labels of no class of the system: refuse, background or unknown.", show_default=False),
     ] = None,
+    start: Annotated[
+        str | None, typer.Option("--from", help="lumbosacral-any alone: a model whose weights to begin with.", show_default=False)
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Train on scans of the wrong modality too.")] = False,
     quiet: Quiet = False,
     json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Train a published system on scans with labels, one fold: a model, and its test in the scans' own voxels."""
+    """Train a published system on scans with labels, one fold: a model, and its test in the scans' own voxels.
+
+    Or train lumbosacral-any, the model that ships with Kambin, on maps of tissues that `kambin phantom --tissues` makes.
+    """
+    from kambin.segmentation import any_model
+
+    if system == any_model.NAME:
+        _train_any(data, preset, out or f"kambin-train/{system}/{preset}", epochs, seed, device, start, quiet=quiet, json=json, debug=debug)
+        return
     place = out or f"kambin-train/{system}/{preset}/fold-{fold}"
     with door(as_json=json, debug=debug), _interruptible(place, json):
         from kambin.cli import show
@@ -56,6 +67,34 @@ def train(
             show.emit(_result_document(find_system(system), result))
         elif not quiet:
             _show_result(find_system(system), result)
+
+
+def _train_any(
+    data: str,
+    preset: str,
+    place: str,
+    epochs: int | None,
+    seed: int,
+    device: str,
+    start: str | None,
+    *,
+    quiet: bool,
+    json: bool,
+    debug: bool,
+) -> None:
+    with door(as_json=json, debug=debug), _interruptible(place, json):
+        from kambin.cli import show
+        from kambin.pipeline.train_any import AnyOrder, train_any
+
+        with progress_bar(quiet) as bar:
+            result = train_any(AnyOrder(data, preset, epochs, seed, device, start), place, progress=bar)
+        best = max(result.log, key=lambda entry: entry.mean)
+        if json:
+            show.emit({"status": 0, "folder": str(result.folder), "model": str(result.model), "epochs": len(result.log), "dice": best.mean})
+        elif not quiet:
+            typer.echo(f"model   {result.model}")
+            typer.echo(f"log     {result.folder / 'log.csv'}, {len(result.log)} epochs")
+            typer.echo(f"Dice    {best.mean:.3f} on drawn pictures of patients that were not learnt from (epoch {best.epoch})")
 
 
 def systems(json: Json = False, debug: Debug = False) -> None:

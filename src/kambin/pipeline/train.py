@@ -69,17 +69,17 @@ def train_system(order: TrainOrder, output: str | Path, *, progress: Progress = 
     OutputError
         When the folder holds something else, or cannot be written to.
     """
-    _need_torch()
+    need_torch()
     from kambin.segmentation.checkpoints import write_whole
     from kambin.segmentation.workers import joined
 
     system, setting, place = find_system(order.system), order.setting(), Path(output)
-    _check_place(place)
+    check_place(place)
     with joined(order.device) as worker:
         data = read_data(order, system, setting, part(progress, 0.0, 0.15))
         identity = _identity(order, system, setting, data)
         if worker.is_first:
-            _begin(place, identity, data.fold)
+            begin(place, identity, data.fold)
         worker.wait()
         log = _trained(order, system, setting, data, identity, place, worker, part(progress, 0.15, 0.88))
         rows: tuple[TestRow, ...] = ()
@@ -95,7 +95,8 @@ def train_system(order: TrainOrder, output: str | Path, *, progress: Progress = 
     return TrainResult(place, place / MODEL, log, rows, data.notes)
 
 
-def _need_torch() -> None:
+def need_torch() -> None:
+    """Do nothing where PyTorch is installed; else say how it is."""
     try:
         import torch  # noqa: F401
     except ImportError:
@@ -110,7 +111,8 @@ def _identity(order: TrainOrder, system: System, setting: Setting, data: Trainin
     return {**identity, "classes": list(system.classes.keys), "setting": settings, "cases": data.digest}
 
 
-def _check_place(place: Path) -> None:
+def check_place(place: Path) -> None:
+    """Do nothing where a folder is new, empty or a training's; else say so."""
     if place.is_file():
         raise OutputError(place, "expected a folder or a new name, found a file")
     try:
@@ -122,7 +124,7 @@ def _check_place(place: Path) -> None:
         raise OutputError(place, problem, hint="Choose a new folder with --out.")
 
 
-def _begin(place: Path, identity: Mapping[str, Any], fold: Fold) -> None:
+def begin(place: Path, identity: Mapping[str, Any], fold: Fold | None) -> None:
     """The folder made, or an earlier training in it recognised as this one."""
     from kambin.segmentation.checkpoints import write_whole
     from kambin.segmentation.training import check_identity
@@ -138,8 +140,9 @@ def _begin(place: Path, identity: Mapping[str, Any], fold: Fold) -> None:
         place.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(place, f"expected a place that can be written to, found that it cannot ({error.strerror})") from error
-    parts = {"train": fold.train, "validation": fold.validation, "test": fold.test}
-    write_whole(place / FOLD, json.dumps(parts, indent=1).encode())
+    if fold is not None:
+        parts = {"train": fold.train, "validation": fold.validation, "test": fold.test}
+        write_whole(place / FOLD, json.dumps(parts, indent=1).encode())
     write_whole(place / SETTINGS, json.dumps({"kambin": __version__, "identity": identity}, indent=1).encode())
 
 

@@ -16,11 +16,12 @@ import numpy as np
 import torch
 from torch import nn
 
+from kambin.errors import InputError
 from kambin.segmentation.bundle_fields import FORMAT, VERSION
 from kambin.segmentation.checkpoints import write_whole
 from kambin.segmentation.systems import Setting, System
 
-MODEL, SETTINGS = "model.onnx", "model.json"
+MODEL, SETTINGS, OTHERS = "model.onnx", "model.json", "weights.npz"
 _OPSET = 17
 _LEAST = 64  # numbers in a tensor that is worth halving
 
@@ -69,6 +70,52 @@ def halve_weights(model: Any) -> None:
         model.graph.node.insert(0, node)
 
 
+def other_weights(network: nn.Module, content: bytes) -> bytes:
+    """What an ONNX file does not hold under its own name, scales of norms mostly, so that training can go on from a model."""
+    held = named_weights(content)
+    rest = {name: tensor.numpy() for name, tensor in network.state_dict().items() if name not in held}
+    stream = io.BytesIO()
+    np.savez_compressed(stream, **rest)
+    return stream.getvalue()
+
+
+def named_weights(content: bytes) -> dict[str, np.ndarray[Any, Any]]:
+    """The weights of an ONNX file by name, in single precision."""
+    import onnx
+    from onnx import numpy_helper
+
+    found = {}
+    for weights in onnx.load_from_string(content).graph.initializer:
+        values = numpy_helper.to_array(weights)
+        if values.dtype.kind == "f":
+            found[weights.name.removesuffix(".half")] = values.astype(np.float32)
+    return found
+
+
+def load_weights(network: nn.Module, path: Path) -> None:
+    """Begin with the weights of a model file of the same network.
+
+    Raises
+    ------
+    InputError
+        When the file is no model, or one of another network.
+    """
+    from kambin.segmentation.bundle import read_model
+
+    stored = named_weights(read_model(path).network.content)
+    try:
+        with zipfile.ZipFile(path) as archive, np.load(io.BytesIO(archive.read(OTHERS))) as others:
+            stored |= {name: others[name] for name in others.files}
+    except (KeyError, OSError, ValueError, zipfile.BadZipFile):  # a model that was made elsewhere; what is missing is said below
+        pass
+    own = network.state_dict()
+    missing = [name for name, tensor in own.items() if name not in stored or stored[name].shape != tuple(tensor.shape)]
+    if missing:
+        problem = f"expected the weights of the same network, found none for {missing[0]} and {len(missing) - 1} more"
+        raise InputError(path, problem)
+    network.load_state_dict({name: torch.from_numpy(np.ascontiguousarray(stored[name])) for name in own})
+
+
 def settings_of(system: System, preset: str, content: bytes, card: Mapping[str, Any]) -> dict[str, Any]:
     """What ``model.json`` says of a system's network."""
     setting = system.setting(preset)
@@ -99,8 +146,8 @@ def settings_of(system: System, preset: str, content: bytes, card: Mapping[str, 
     }
 
 
-def write_bundle(path: Path, settings: Mapping[str, Any], content: bytes) -> None:
-    """The zip file of a model: its settings and its network.
+def write_bundle(path: Path, settings: Mapping[str, Any], content: bytes, others: bytes | None = None) -> None:
+    """The zip file of a model: its settings, its network, and what `other_weights` gives.
 
     Raises
     ------
@@ -110,7 +157,8 @@ def write_bundle(path: Path, settings: Mapping[str, Any], content: bytes) -> Non
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         # a fixed date, so that the same model makes the same file
-        for name, text in ((SETTINGS, json.dumps(settings, indent=1).encode()), (MODEL, content)):
+        parts = [(SETTINGS, json.dumps(settings, indent=1).encode()), (MODEL, content), *([(OTHERS, others)] if others else [])]
+        for name, text in parts:
             archive.writestr(zipfile.ZipInfo(name, (2020, 1, 1, 0, 0, 0)), text, zipfile.ZIP_DEFLATED)
     write_whole(path, buffer.getvalue())
 

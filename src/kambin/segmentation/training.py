@@ -5,6 +5,7 @@ Nothing in it knows where batches come from (`sources.PatchSource`) or what is v
 
 from __future__ import annotations
 
+import copy
 import csv
 import io
 import json
@@ -15,7 +16,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -24,7 +25,6 @@ from torch import Tensor, nn
 from kambin.errors import InputError
 from kambin.segmentation.checkpoints import load_checkpoint, save_checkpoint, write_whole
 from kambin.segmentation.sources import PatchSource
-from kambin.segmentation.systems import Recipe
 from kambin.segmentation.workers import Worker
 
 LAST, BEST, LOG, BOARD = "last.pt", "best.pt", "log.csv", "tensorboard"
@@ -32,6 +32,26 @@ LAST, BEST, LOG, BOARD = "last.pt", "best.pt", "log.csv", "tensorboard"
 Validate = Callable[[nn.Module, int], Mapping[str, float]]
 """From the network and the epoch to the Dice of every class by its key; NaN where it is undefined."""
 Progress = Callable[[str, float], None]
+
+
+class Schedule(Protocol):
+    """How long, and how fast; `systems.Recipe` is one."""
+
+    @property
+    def epochs(self) -> int:
+        """How many."""
+
+    @property
+    def steps(self) -> int | None:
+        """Batches of an epoch; None: as many as the source has."""
+
+    def learning_rate_in(self, epoch: int) -> float:
+        """Of an epoch, counted from 0."""
+
+
+def adam(network: nn.Module, rate: float) -> torch.optim.Optimizer:
+    """The optimiser of the published systems."""
+    return torch.optim.Adam(network.parameters(), lr=rate)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,15 +101,21 @@ class Training:
         of it: a training may be prolonged.
     seed
         Of every draw.
+    optimiser
+        Made from the network and the first rate.
+    average
+        Where it is more than 0, what is judged and kept is not the network but its mean over the last 1 / (1 - average) steps.
     """
 
     network: nn.Module
     source: PatchSource
     loss: nn.Module
-    recipe: Recipe
+    recipe: Schedule
     validate: Validate
     identity: Mapping[str, Any]
     seed: int = 0
+    optimiser: Callable[[nn.Module, float], torch.optim.Optimizer] = adam
+    average: float = 0.0
 
 
 def train(training: Training, folder: Path, worker: Worker, progress: Progress | None = None) -> tuple[Epoch, ...]:
@@ -126,7 +152,7 @@ def train(training: Training, folder: Path, worker: Worker, progress: Progress |
 
             loss = _one_epoch(state, training, epoch, steps, worker, ahead, shown)
             if worker.is_first:
-                dice = dict(training.validate(state.network, epoch))
+                dice = dict(training.validate(state.judged, epoch))
                 mean = _mean(dice)
                 entry = Epoch(epoch + 1, recipe.learning_rate_in(epoch), loss, dice, mean, time.monotonic() - started)
                 state.kept(entry, folder, training)
@@ -145,7 +171,10 @@ class _State:
         self.network = training.network.to(worker.device)
         if worker.count > 1 and worker.device.type == "cuda":
             self.network = nn.SyncBatchNorm.convert_sync_batchnorm(self.network)  # type: ignore[no-untyped-call]
-        self.optimiser = torch.optim.Adam(self.network.parameters(), lr=training.recipe.learning_rate)
+        self.optimiser = training.optimiser(self.network, training.recipe.learning_rate_in(0))
+        self.share = training.average
+        self.average = copy.deepcopy(self.network) if self.share else None
+        self.steps = 0
         self.scaler = torch.amp.GradScaler(worker.device.type, enabled=worker.device.type == "cuda")
         self.loss = training.loss.to(worker.device)
         self.log: list[Epoch] = []
@@ -161,9 +190,26 @@ class _State:
             state.network.load_state_dict(stored["network"])
             state.optimiser.load_state_dict(stored["optimiser"])
             state.scaler.load_state_dict(stored["scaler"])
+            if state.average is not None:
+                state.average.load_state_dict(stored["average"])
+            state.steps = stored["steps"]
             state.log = [Epoch(**entry) for entry in stored["log"]]
         state.shared = worker.shared(state.network)
         return state
+
+    @property
+    def judged(self) -> nn.Module:
+        """What is validated and kept as the best."""
+        return self.network if self.average is None else self.average
+
+    @torch.no_grad()
+    def averaged(self) -> None:
+        """After a step: the mean follows the network, quickly at first."""
+        self.steps += 1
+        if self.average is not None:
+            share = min(self.share, self.steps / (10 + self.steps))
+            for mean, now in zip(self.average.parameters(), self.network.parameters(), strict=True):
+                mean.lerp_(now, 1.0 - share)
 
     def kept(self, entry: Epoch, folder: Path, training: Training) -> None:
         """The epoch written down: the best first, so that ``last.pt`` never tells of a best one that is not there."""
@@ -175,9 +221,12 @@ class _State:
             "optimiser": self.optimiser.state_dict(),
             "scaler": self.scaler.state_dict(),
             "log": [asdict(each) for each in self.log],
+            "steps": self.steps,
         }
+        if self.average is not None:
+            whole["average"] = self.average.state_dict()
         if is_best:
-            save_checkpoint(folder / BEST, {"identity": whole["identity"], "network": whole["network"], "epoch": entry.epoch})
+            save_checkpoint(folder / BEST, {"identity": whole["identity"], "network": self.judged.state_dict(), "epoch": entry.epoch})
         write_whole(folder / LOG, log_text(self.log).encode())
         save_checkpoint(folder / LAST, whole)
 
@@ -217,6 +266,7 @@ def _one_step(state: _State, images: Tensor, classes: Tensor) -> float:
     state.scaler.scale(loss).backward()
     state.scaler.step(state.optimiser)
     state.scaler.update()
+    state.averaged()
     return float(loss.detach())
 
 
