@@ -72,22 +72,25 @@ class SoftDice(nn.Module):
         self.allowed: Tensor
         self.register_buffer("allowed", torch.from_numpy(targets.membership()))
         self.classes = self.allowed.shape[1]
+        self._several: Tensor
+        count = self.allowed.sum(dim=1)
+        self.register_buffer("_several", (count > 1) & (count < self.classes))
 
     def forward(self, scores: Tensor, numbers: Tensor) -> Tensor:
         """Loss of scores (n, classes, x, y, z) against class maps (n, x, y, z) of whole numbers."""
         numbers = numbers.long()
         found = functional.softmax(scores.float(), dim=1)
-        # an allowed class is certain only where no other is allowed
-        if bool((numbers < self.classes).all()):
-            true = functional.one_hot(numbers, self.classes).movedim(-1, 1).float()
-            axes = (0, 2, 3, 4)
-            overlap, total = (found * true).sum(axes), (found + true).sum(axes)
-        else:
+        axes = (0, 2, 3, 4)
+        single = numbers < self.classes
+        told = single.unsqueeze(1)
+        if bool((self._several & torch.bincount(numbers.flatten(), minlength=len(self._several)).bool()).any()):
+            # where several classes are allowed, the others are known not to be there
             allowed = self.allowed[numbers].movedim(-1, 1)
-            single = (allowed.sum(dim=1, keepdim=True) == 1) & allowed
-            told = (single | ~allowed).float()
-            true, axes = single.float(), (0, 2, 3, 4)
-            overlap, total = (found * true).sum(axes), ((found + true) * told).sum(axes)
+            told = told | ~allowed
+        own = torch.where(single, numbers, 0)
+        right = found.gather(1, own.unsqueeze(1)).squeeze(1) * single
+        overlap = found.new_zeros(self.classes).index_add(0, own.flatten(), right.flatten())
+        total = (found * told).sum(axes) + torch.bincount(own[single], minlength=self.classes)
         return 1.0 - ((2.0 * overlap + _SMOOTH) / (total + _SMOOTH)).mean()
 
 
