@@ -15,7 +15,7 @@ from kambin.anatomy.structures import Structure
 from kambin.errors import InputError
 from kambin.segmentation import bundle
 from kambin.segmentation.bundle import built_in_models, read_model
-from kambin.segmentation.bundle_fields import Naming, Padding, Weights
+from kambin.segmentation.bundle_fields import _KEYS, Naming, Padding, Weights
 from kambin.segmentation.normalise import Normalisation
 from kambin.segmentation.runtime import open_runtime
 from tiny_models import MODEL, axis_onnx, blur_onnx, settings, thresholds_onnx, write_model
@@ -175,6 +175,17 @@ def test_published_settings_of_inference_are_kept(tmp_path) -> None:
     assert found.axes == ((2, 1, 0), (1, 1, 1))
     assert found.fixed is not None
     np.testing.assert_allclose(found.fixed(np.array([-500.0, 60.0, 1000.0])), [-4.0, 0.0, 6.0])
+
+
+def test_the_documents_example_is_read(tmp_path) -> None:
+    text = (Path(__file__).parents[1] / "docs" / "segmentation.md").read_text(encoding="utf-8")
+    example = json.loads(text.split("```json")[1].split("```")[0])
+    folder = write_model(tmp_path / "tiny")
+    (folder / "model.json").write_text(json.dumps({name: value for name, value in example.items() if name != "sha256"}))
+    found = read_model(folder).description
+    assert (found.name, found.spacing_mm, found.naming) == ("my-model", (1.0, 1.0, 1.0), Naming.ANATOMY)
+    for field in _KEYS:
+        assert f"`{field}`" in text, field
 
 
 # --- networks at work ---

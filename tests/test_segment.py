@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import kambin.segmentation.predict as at_work
+from dicom_maker import save, series_of
 from kambin.anatomy.structures import Structure
 from kambin.cli import main
 from kambin.cli.segment import memory_bytes
@@ -115,6 +116,16 @@ def test_another_orientation_in_the_file_gives_the_same_labels(tmp_path, orienta
     turned = segment_scan(read_scan(on_disk(scan, tmp_path / "b.nii.gz", orientation)), SegmentOrder(tiny, CPU)).segmentation
     assert turned.grid.is_close(usual.grid)
     np.testing.assert_array_equal(turned.labels, usual.labels)
+
+
+def test_the_same_scan_as_dicom_gives_the_same_classes(tmp_path) -> None:
+    scan = read_scan(save(tmp_path / "series", series_of(8)))
+    low, high = float(scan.values.min()), float(scan.values.max())
+    model = read_model(write_model(tmp_path / "tiny", normalisation={"kind": "window", "low": low, "high": high}, spacing_mm=1.5))
+    again = read_scan(on_disk(scan, tmp_path / "same.nii.gz", "PIR"))
+    found = predict(scan, model, CPU).classes
+    assert set(np.unique(found)) == {0, 1, 2}
+    np.testing.assert_array_equal(predict(again, model, CPU).classes, found)
 
 
 @pytest.mark.parametrize("shape", [(5, 40, 34), (20, 20, 3), (2, 30, 30)])

@@ -18,7 +18,7 @@ FIXED = "fixed"
 """The kind of normalisation that is the same for every scan: cut at low and high, less a mean, over a deviation (nnU-Net's for CT)."""
 _KEYS = {
     "format", "version", "name", "title", "model", "sha256", "classes", "spacing_mm", "normalisation", "patch", "multiple", "stride",
-    "modality", "naming", "preprocessing", "activation", "card", "coarse", "orientation", "padding", "blend", "weights", "licence",
+    "modality", "naming", "preprocessing", "activation", "card", "coarse", "orientation", "padding", "blend", "weights",
 }  # fmt: skip
 _AXES = {"R": (0, 1), "L": (0, -1), "A": (1, 1), "P": (1, -1), "S": (2, 1), "I": (2, -1)}
 
