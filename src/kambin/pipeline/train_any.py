@@ -150,7 +150,7 @@ def _place(model: str | Path) -> Path:
 def _folders(root: Path) -> list[Path]:
     if (root / TABLE).is_file():
         return [root]
-    found = sorted(path.parent for path in root.glob(f"*/{TABLE}"))
+    found = sorted(path.parent for path in root.rglob(TABLE))
     if not found:
         hint = "`kambin phantom --tissues --count 60 -o FOLDER` makes them."
         raise InputError(root, f"expected maps of tissues (folders with {TABLE}), found none", hint=hint)
