@@ -210,6 +210,15 @@ def test_labels_find_their_classes() -> None:
     assert (oblique["nerve_root_L4_left"], oblique["nerve_root_L5_right"]) == ("nerve_root_L4", "background")
 
 
+def test_the_sacrum_is_s1_only_where_s1_has_no_label_of_its_own() -> None:
+    sacrum, s1 = Structure.from_key("sacrum"), Structure.from_key("vertebra_S1")
+    assert class_table(LIVF_L5S1, {1: sacrum}).numbers == {1: 3}
+    found = class_table(LIVF_L5S1, {1: sacrum, 2: s1})
+    assert found.numbers == {1: 0, 2: 3}
+    assert found.outside == (sacrum,)
+    assert class_table(SPINECT, {1: sacrum, 2: s1}).numbers == {1: 1, 2: 1}
+
+
 def test_an_unknown_system_or_preset_is_said() -> None:
     with pytest.raises(InputError, match="livf-l5s1, peld-l5s1, oblique-l45, spinect"):
         find_system("unet")

@@ -14,6 +14,7 @@ import pytest
 
 import kambin.segmentation.published as published
 from kambin.cli import main
+from kambin.cli.door import Terminated
 from kambin.errors import InputError, OutputError
 from kambin.io.nifti_writer import write_nifti
 from kambin.pipeline.train import train_system
@@ -186,6 +187,20 @@ def test_a_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="left alone"):
         train_system(order(some_data(tmp_path)), tmp_path / "out")
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["thesis.txt"]
+
+
+@pytest.mark.parametrize(("stop", "status"), [(KeyboardInterrupt, 130), (Terminated, 143)])
+def test_an_interruption_says_what_is_kept(
+    stop: type[BaseException], status: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(*_arguments: object, **_more: object) -> None:
+        raise stop
+
+    monkeypatch.setattr("kambin.pipeline.train.train_system", interrupted)
+    with pytest.raises(SystemExit) as leaving:
+        main(["train", "--system", "tiny", "--data", "x", "--out", "place"])
+    assert leaving.value.code == status
+    assert "every finished epoch is kept in place" in capsys.readouterr().err
 
 
 def test_the_summary_is_of_what_is_defined(tmp_path: Path) -> None:

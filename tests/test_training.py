@@ -6,6 +6,8 @@ import errno
 import io
 import json
 import math
+import sys
+import types
 import zipfile
 from dataclasses import replace
 from pathlib import Path
@@ -255,6 +257,30 @@ def test_a_training_that_was_interrupted_ends_as_one_that_was_not(tmp_path: Path
     assert checkpoints.load_checkpoint(parts / BEST)["epoch"] == best.epoch
 
 
+def test_curves_are_written_for_tensorboard_where_it_is_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[tuple[str, float, int]] = []
+
+    class Writer:
+        def __init__(self, folder: str, purge_step: int) -> None:
+            assert Path(folder).parent == tmp_path
+            assert purge_step == 1
+
+        def add_scalar(self, name: str, value: float, epoch: int) -> None:
+            told.append((name, value, epoch))
+
+        def close(self) -> None:
+            told.append(("closed", 0.0, 0))
+
+    module = types.ModuleType("tensorboard")
+    module.SummaryWriter = Writer  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", module)
+    (entry,) = train(training(1), tmp_path, CPU)
+    assert ("loss", entry.loss, 1) in told
+    assert ("dice/mean", entry.mean, 1) in told
+    assert all(name != "dice/psoas_left" for name, _, _ in told)  # undefined
+    assert told[-1][0] == "closed"
+
+
 def test_another_seed_trains_another_network(tmp_path: Path) -> None:
     for seed in (0, 1):
         (tmp_path / str(seed)).mkdir()
@@ -404,7 +430,8 @@ def test_a_written_model_is_read_back_and_gives_the_same_numbers(tmp_path: Path)
         content = onnx_bytes(network, 16)
         session = runtime.InferenceSession(content, providers=["CPUExecutionProvider"])
         assert [(one.name, one.type) for one in session.get_inputs()] == [("image", "tensor(float)")]
-        for shape in ((16, 16, 16), (24, 16, 32)):
+        # interpolation takes any size, transposed convolutions take multiples
+        for shape in ((16, 16, 16), (24, 16, 32), (18, 16, 22)):
             image = np.random.default_rng(number).normal(size=(1, 1, *shape)).astype(np.float32)
             (logits,) = session.run(["logits"], {"image": image})
             with torch.no_grad():

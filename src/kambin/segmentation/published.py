@@ -32,7 +32,7 @@ _AXES = (
     "leaves out what is in front and keeps the spinous process, whereas taken otherwise it would cut one side more than the other."
 )
 _LOSS = "The loss is not told: soft Dice and cross-entropy, in equal parts."
-_SACRUM_READING = "A label map that has one sacrum instead of its vertebrae counts as S1: little more of it is in view."
+_SACRUM_READING = "Where a label map has one sacrum instead of its vertebrae, that counts as S1: little more of it is in view."
 
 
 _Numbers = Mapping[str, Sequence[float | tuple[float, float]]]

@@ -115,10 +115,15 @@ def class_table(system: System, table: Mapping[int, Structure]) -> ClassTable:
     """The class of every label.
 
     A structure with no class is background, or trunk where the system has that class. One whose class cannot be told (a whole vertebra
-    where its body alone is a class) is `UNKNOWN`.
+    where its body alone is a class) is `UNKNOWN`. The sacrum counts as S1 only where no S1 is labelled beside it.
     """
     classes = system.classes
-    counted = {label: system.counted_as.get(_bare(structure), structure) for label, structure in table.items()}
+    native = {classes.index(structure) for structure in table.values()}
+    counted = {}
+    for label, structure in table.items():
+        other = system.counted_as.get(_bare(structure))
+        stands_in = other is not None and (other.level is None or classes.index(other) not in native)
+        counted[label] = other if other is not None and stands_in else structure
     numbers = classes.of_labels(counted)
     surround = classes.index(_TRUNK) or 0
     outside = []
