@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import tracemalloc
 from pathlib import Path
 
@@ -12,7 +14,7 @@ import pytest
 
 import kambin.segmentation.predict as at_work
 from dicom_maker import save, series_of
-from kambin.anatomy.structures import Structure
+from kambin.anatomy.structures import Kind, Structure
 from kambin.cli import main
 from kambin.cli.segment import memory_bytes
 from kambin.errors import InputError, OutputError
@@ -278,6 +280,37 @@ def test_a_spine_is_told_from_specks() -> None:
     assert not has_spine(classes, known, grid)
     classes[5:20, 5:20, 5:20] = 2
     assert has_spine(classes, known, grid)
+
+
+def column() -> Scan:
+    """Five oval bodies, a disc below each, and a wedge for a sacrum; 70, 110 and 150 in noise below 20, voxels of 2 mm."""
+    grid = Grid.axis_aligned((40, 40, 125), 2.0, (-39.0, -39.0, -120.0))
+    x, y, z = np.moveaxis(grid.world(np.moveaxis(np.indices(grid.shape), 0, -1)), -1, 0)
+    values = np.random.default_rng(0).uniform(0, 20, grid.shape)
+    oval = (x / 24) ** 2 + (y / 17) ** 2 < 1
+    for base in 34.0 * np.arange(5) - 40:
+        values[oval & (z >= base) & (z < base + 26)] = 70
+        values[oval & (z >= base - 8) & (z < base)] = 110
+    values[(np.abs(x) < 40 + 0.4 * (z + 48)) & (np.abs(y) < 20) & (z < -48) & (z > -115)] = 150
+    return Scan(grid, values.astype(np.float32))
+
+
+def test_classes_without_levels_are_named_by_anatomy(tmp_path) -> None:
+    classes = ["background", "vertebral_body", "disc", "sacrum"]
+    tiny = write_model(tmp_path / "tiny", thresholds_onnx((-0.6, -0.1, 0.3)), classes=classes, naming="anatomy", patch=[32, 32, 64])
+    scan = column()
+    made = segment_scan(scan, SegmentOrder(tiny, CPU)).segmentation
+    levels = ("L1", "L2", "L3", "L4", "L5")
+    assert {s.key for s in made.structures} == {"sacrum", *(f"vertebral_body_{n}" for n in levels), *(f"disc_{n}" for n in levels)}
+    np.testing.assert_array_equal(made.mask(made.find(Kind.BODY)), scan.values == 70)
+    heights = [np.argwhere(made.mask(Structure.from_key(f"disc_{n}")))[:, 2].mean() for n in levels]
+    assert heights == sorted(heights, reverse=True)
+
+
+def test_pytorch_and_the_engines_are_not_loaded_before_they_are_needed() -> None:
+    code = "import sys, kambin.cli.segment, kambin.pipeline.segment; print(' '.join(m for m in sys.modules if '.' not in m))"
+    loaded = set(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split())
+    assert not loaded & {"torch", "monai", "onnx", "onnxruntime", "openvino"}
 
 
 # --- files and the command ---

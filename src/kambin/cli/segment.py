@@ -6,9 +6,6 @@ import re
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from kambin.cli.bar import progress_bar
 from kambin.cli.door import door
@@ -112,6 +109,10 @@ def document_of(result: Segmented, output: str, confidence: str | None) -> dict[
 
 def show_segmented(result: Segmented, output: str, confidence: str | None) -> None:
     """Doubts on stderr; what was found, and where it is, on stdout."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
     console, aside = Console(highlight=False), Console(highlight=False, stderr=True)
     made = result.segmentation
     for doubt in made.doubts:
