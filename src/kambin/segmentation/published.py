@@ -68,7 +68,7 @@ LIVF_L5S1 = System(
         "cpu": Setting(
             Preprocessing((Cut(0.25, -10, 0.75, 10), Cut(0.25, -20, 0.75, 0), Cut()), (1.6, 1.6, 1.6), size=(96, 96, 64)),
             NetworkChoice("unet3d", _SMALL_UNET),
-            Recipe(epochs=24, batch=2, learning_rate=5e-3, divided_at=(14, 20)),
+            Recipe(epochs=20, steps=16, batch=2, learning_rate=5e-3, divided_at=(12, 17)),
             parameters=365_916,
         ),
     },
@@ -111,7 +111,7 @@ PELD_L5S1 = System(
         "cpu": Setting(
             Preprocessing(spacing_mm=(2.4, 2.4, 2.4), size=(112, 112, 48)),
             NetworkChoice("unet3d", _SMALL_UNET),
-            Recipe(epochs=40, batch=2, learning_rate=5e-3, divided_at=(24, 34)),
+            Recipe(epochs=24, steps=16, batch=2, learning_rate=5e-3, divided_at=(14, 20)),
             parameters=365_943,
         ),
     },
@@ -162,7 +162,7 @@ OBLIQUE_L45 = System(
         "cpu": Setting(
             Preprocessing((Cut(0.25, -40, 0.75, 40), Cut(0.25, -10, 0.75, 10), Cut()), (2.0, 2.0, 2.0), size=(96, 80, 48)),
             NetworkChoice("deeplab3d", {"widths": (12, 24, 48, 64), "norm": "instance"}),
-            Recipe(epochs=50, batch=2, learning_rate=5e-3, divided_at=(30, 42), augmentation=Augmentation(10.0, 0.02)),
+            Recipe(epochs=40, steps=16, batch=2, learning_rate=5e-3, divided_at=(24, 34), augmentation=Augmentation(10.0, 0.02)),
             parameters=73_365,
         ),
     },
@@ -217,7 +217,7 @@ SPINECT = System(
             Preprocessing(spacing_mm=(1.6, 1.6, 1.6), interpolation=Interpolation.NEAREST),
             NetworkChoice("unet3d", {"widths": (8, 16, 32, 64), "norm": "batch", "up": "transposed"}),
             Recipe(
-                epochs=20, steps=50, batch=4, learning_rate=5e-3, divided_at=(12, 17), loss=Loss.WEIGHTED_CROSS_ENTROPY,
+                epochs=20, steps=30, batch=4, learning_rate=5e-3, divided_at=(12, 17), loss=Loss.WEIGHTED_CROSS_ENTROPY,
                 class_weights=_WEIGHTS, patch=(64, 64, 32), augmentation=_FLIPPED, validation_cases=2,
             ),
             parameters=351_179,
