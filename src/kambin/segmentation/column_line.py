@@ -131,12 +131,17 @@ def _tangents(line: FloatArray) -> FloatArray:
 
 def _centred(line: FloatArray, points: FloatArray) -> FloatArray:
     """The line moved to the middle of the points about it; a polynomial, whose degree grows with its length, keeps it from folding."""
-    tangents = _tangents(line)
     distance, nearest = cKDTree(line).query(points, distance_upper_bound=_REACH_MM)
+    if np.count_nonzero(np.isfinite(distance)) < 50:
+        return line
+    # No farther than there are points, lest it grow at its ends from turn to turn.
+    low, high = (int(value) for value in np.percentile(nearest[np.isfinite(distance)], [0.3, 99.7]))
+    line, nearest = line[low : high + 1], nearest - low
+    if len(line) < 12:
+        return line
+    tangents = _tangents(line)
     margin = min(6, len(line) // 6)  # the last slices are not whole, and their middles lie askew
     inner = np.isfinite(distance) & (nearest > margin) & (nearest < len(line) - 1 - margin)
-    if np.count_nonzero(inner) < 50:
-        return line
     chosen, index = points[inner], nearest[inner]
     offset = chosen - line[index]
     offset -= np.einsum("ij,ij->i", offset, tangents[index])[:, None] * tangents[index]

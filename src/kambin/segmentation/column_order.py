@@ -26,6 +26,9 @@ _DISC_MM3, _BODY_MM3 = 150.0, 1200.0
 _SAME_DISC_MM = 9.0
 _HEIGHT_BY_WIDTH = 0.78
 """Height of a body by the root of its section's area, for a column in which no body is whole: 27 mm by 34 mm (Zhou 2000)."""
+_ONE_VERTEBRA, _SMALL_DISC = 1.75, 0.6
+"""Two discs nearer to each other than this, by a body's height, have one vertebra between them; a disc smaller than this share of the
+others may be none."""
 _PITCH = 1.3
 """From disc to disc, by a body's height."""
 
@@ -112,6 +115,7 @@ def divided_column(bodies: Places, discs: Places, line: ColumnLine) -> Column:
     inside = _in_line(bodies, body_local)
     gaps, disc_owner = _united_gaps(gaps, disc_owner, bodies, body_local, inside)
     height = _usual_height(bodies, body_local, inside, gaps)
+    gaps, disc_owner = _without_false_discs(gaps, disc_owner, height)
     gaps, notes = _with_inferred_gaps(bodies, body_local, inside, gaps, height, line)
     owner = np.where(inside, _place_between(bodies.mm, body_local, gaps), -1)
     owner = _lips_rejoined(bodies, owner)
@@ -205,6 +209,23 @@ def _united_gaps(
                 gaps = gaps[:k] + gaps[k + 1 :]
                 done = False
                 break
+    return gaps, owner
+
+
+def _without_false_discs(gaps: list[Gap], disc_owner: IntArray, height: float) -> tuple[list[Gap], IntArray]:
+    """Small discs that lie in the middle of a body left out: the discs above and below them are one vertebra apart, not two."""
+    owner = disc_owner.copy()
+    sizes = np.bincount(owner[owner >= 0], minlength=1)
+    usual = float(np.median(sizes[sizes > 0])) if np.any(sizes) else 0.0
+    k = 1
+    while k < len(gaps) - 1:
+        number = gaps[k].disc
+        apart = gaps[k + 1].along_mm - gaps[k - 1].along_mm
+        if number is not None and apart < _ONE_VERTEBRA * height and sizes[number] < _SMALL_DISC * usual:
+            owner[owner == number] = -1
+            gaps = gaps[:k] + gaps[k + 1 :]
+        else:
+            k += 1
     return gaps, owner
 
 

@@ -60,11 +60,10 @@ def lower_end(column: Column, bodies: Places, sacrum: Places) -> LowerEnd:
     tree = cKDTree(sacrum.mm)
     local = column.line.local(sacrum.mm)
     highest = -1
-    for body in column.bodies[:3]:
+    for body in column.bodies[:-1]:
         mine = column.owner == body.number
-        if body.number + 1 < len(column.bodies) and (
-            _beside(column, bodies.mm[mine], body, tree) > _BESIDE or _under_sacral_disc(column, bodies, mine, body, sacrum, local)
-        ):
+        beside = _beside(column, bodies.mm[mine], body, tree) > _BESIDE
+        if beside or _under_sacral_disc(column, bodies, mine, body, sacrum, local):
             highest = body.number
     for body in column.bodies[: highest + 1]:
         points = bodies.mm[column.owner == body.number]
