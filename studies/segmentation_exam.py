@@ -46,11 +46,12 @@ class Case:
 def cases(data: Path) -> Iterator[Case]:
     """Every case of the exam."""
     bodies = {number: Structure(Kind.BODY, level) for number, level in enumerate(UPWARD, 1)}
-    # In VB1 label 1 is S1 in one case and L5 in others: `lowest` tells, from looking at them.
+    # In VB1 label 1 is S1, seen in all three cases; the model does not tell S1's body from the sacrum.
+    from_s1 = {number + 1: structure for number, structure in bodies.items()}
     for group, prefix in (("mr-vb2", "VB2"), ("mr-vb3", "VB3"), ("mr-vb1", "VB1")):
         for path in sorted((data / group).glob(f"{prefix}_*_seg.nii.gz")):
             name = path.name.removesuffix("_seg.nii.gz")
-            yield Case(group, name, path.with_name(f"{name}.nii.gz"), path, bodies)
+            yield Case(group, name, path.with_name(f"{name}.nii.gz"), path, from_s1 if group == "mr-vb1" else bodies)
     discs = {number: Structure(Kind.DISC, level) for number, level in enumerate(UPWARD[:5], 1)}
     for path in sorted((data / "mr-ivd").glob("IVD_*_seg.nii.gz")):
         name = path.name.removesuffix("_seg.nii.gz")
