@@ -13,6 +13,7 @@ import math
 from dataclasses import replace
 from pathlib import Path
 
+from kambin.errors import InputError
 from kambin.pipeline.phantom import PhantomOrder, make_patients
 from kambin.pipeline.train import train_system
 from kambin.pipeline.train_cases import TrainOrder
@@ -28,14 +29,21 @@ def make_cohort(system: System, folder: Path, count: int, first_seed: int, spaci
     spacing = view.spacing_mm if spacing_mm is None else (spacing_mm,) * 3
     order = PhantomOrder(scanner=view.scanner, level=view.level, spacing_mm=spacing, size_mm=view.size_mm, truth=False)
     made = len(list(folder.glob("patient-*/scan.nii.gz")))
-    seed = first_seed
-    while made < count:
+    for seed in range(first_seed, first_seed + 3 * count):
         place = folder / f"patient-{seed:05d}"
-        if not place.exists():
+        if made >= count:
+            return
+        if place.exists():
+            continue
+        try:
             make_patients(replace(order, seed=seed), place)
-            made += 1
-            print(f"{place.name}: {made} of {count}", flush=True)
-        seed += 1
+        except InputError as error:
+            if error.subject != "level":
+                raise
+            print(f"{place.name} is left out: {error}", flush=True)
+            continue
+        made += 1
+        print(f"{place.name}: {made} of {count}", flush=True)
 
 
 def tested(system: System, folder: Path, data: Path, given: argparse.Namespace) -> list[TestRow]:
