@@ -18,7 +18,7 @@ from kambin.spine import Doubt, Severity
 
 SCHEMA = "kambin.manifest/1"
 NAME = "manifest.json"
-_PACKAGES = ("numpy", "scipy", "nibabel", "SimpleITK", "pydicom", "vtk", "trimesh", "edt", "connected-components-3d")
+_PACKAGES = ("numpy", "scipy", "nibabel", "SimpleITK", "pydicom", "vtk", "trimesh", "edt", "connected-components-3d", "openvino")
 
 
 @dataclass(frozen=True)

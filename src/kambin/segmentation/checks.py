@@ -16,6 +16,8 @@ _SPINAL = VERTEBRAL_KINDS | {Kind.SACRUM, Kind.DISC}
 _LEAST_MM3 = 2000.0
 """A slice of 5 mm through one vertebral body holds about three times as much."""
 _AIR_HU = -700.0
+_ENOUGH = 8_000_000
+"""So many voxels tell a label map from a scan."""
 
 
 def refuse_unfit(scan: Scan, description: Description, subject: object, force: bool = False) -> None:
@@ -51,7 +53,7 @@ def refuse_unfit(scan: Scan, description: Description, subject: object, force: b
         raise InputError(subject, f"expected a scan of more than one intensity, found {values.flat[0]:g} everywhere")
     if force:
         return
-    if looks_like_labels(values):
+    if looks_like_labels(values[:, :, :: max(1, values.size // _ENOUGH)]):
         hint = "Give the scan that it was made from; or --force, if it is a scan after all."
         raise InputError(subject, "expected a scan, found what looks like a label map", hint=hint)
     found = scan.modality or ("CT" if _looks_like_ct(scan) else None)

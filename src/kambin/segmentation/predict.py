@@ -30,7 +30,9 @@ Box = tuple[slice, slice, slice]
 _AIR = 0.05
 """A tile whose intensities all lie below this share of the normalised range holds no patient."""
 _LEAST_TILE = 32
-_GUESSED_BYTES = 640  # of a voxel of a tile, where an engine does not tell what its network takes
+_GUESSED_BYTES = 320  # of a voxel of a tile, where an engine does not tell what its network takes
+_ENGINE_BYTES, _TIMES_WEIGHTS, _TIMES_ACTIVATIONS = 50 << 20, 8, 2
+"""What an engine takes as measured: of its own, for each byte of a network's file, and for each byte between its layers."""
 _LEAST_ROOM = 64 << 20
 
 
@@ -118,7 +120,10 @@ def predict(scan: Scan, model: Model, means: Means | None = None, progress: Prog
         if not look.sees:
             return Prediction(scan.grid, classes, confidence, look.device, look.tile, 0, 0)
     work = _Work(seen, Rescaling.of(seen.grid, description.spacing_mm), description, model.network, str(model.source), means, look)
-    return Prediction(scan.grid, classes, confidence, *_in_fitting_tiles(work, tell))
+    try:
+        return Prediction(scan.grid, classes, confidence, *_in_fitting_tiles(work, tell))
+    except MemoryError:
+        raise _no_memory(work, None) from None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -193,6 +198,7 @@ def _in_fitting_tiles(work: _Work, tell: Progress) -> tuple[str, Triple, int, in
     """
     wanted = work.description
     held = 4 * math.prod(part.stop - part.start for part in work.box) + 2 * work.seen.classes.size
+    held += _ENGINE_BYTES + _TIMES_WEIGHTS * len(work.network.content)
     room = work.means.memory_bytes - held
     if room < _LEAST_ROOM:
         raise _no_memory(work, held + _LEAST_ROOM)
@@ -207,19 +213,33 @@ def _in_fitting_tiles(work: _Work, tell: Progress) -> tuple[str, Triple, int, in
     notes: tuple[str, ...] = ()
     while tile is not None:
         try:
-            tell("opening the network", 0.02)
-            runtime = _opened(work, tile)
-            needed = runtime.activation_bytes or _GUESSED_BYTES * math.prod(runtime.tile)
-            if needed <= 0.7 * room or _smaller(tile, wanted.multiple) is None:
-                computed, skipped = _in_tiles(work, image, to_measure, runtime, room - needed, tell)
-                return runtime.device, runtime.tile, computed, skipped, notes
+            done = _attempted(work, image, to_measure, tile, room, tell)
         except MemoryError:
-            pass
+            done = None
+        if done is not None:
+            return (*done, notes)
         tile = _smaller(tile, wanted.multiple)
         if tile is not None:
             text = " x ".join(map(str, tile))
             notes = (f"for want of memory the scan was looked at in tiles of {text} voxels, smaller than the model was trained on",)
     raise _no_memory(work, None)
+
+
+def _attempted(
+    work: _Work, image: npt.NDArray[np.float32], to_measure: Normaliser, tile: Triple, room: float, tell: Progress
+) -> tuple[str, Triple, int, int] | None:
+    """Run a network in tiles of that size; None where they would take too much and smaller ones can be had."""
+    tell("opening the network", 0.02)
+    runtime = _opened(work, tile)
+    voxels = math.prod(runtime.tile)
+    if runtime.is_gpu:
+        needed = 4 * runtime.classes * voxels  # all else is the card's own memory
+    else:
+        needed = _TIMES_ACTIVATIONS * (runtime.activation_bytes or _GUESSED_BYTES * voxels)
+    if needed > 0.7 * room and _smaller(tile, work.description.multiple) is not None:
+        return None
+    computed, skipped = _in_tiles(work, image, to_measure, runtime, room - needed, tell)
+    return runtime.device, runtime.tile, computed, skipped
 
 
 def _opened(work: _Work, tile: Triple) -> Runtime:

@@ -49,6 +49,11 @@ class Runtime:
     _signs: Triple
 
     @property
+    def is_gpu(self) -> bool:
+        """Whether it runs on a graphics card, and in its memory."""
+        return self.device.startswith("GPU")
+
+    @property
     def activation_bytes(self) -> int | None:
         """About what the network needs beside its weights while it works; None where the engine does not tell."""
         found: int | None = self._engine.activation_bytes
