@@ -13,7 +13,7 @@ from kambin.anatomy.structures import Kind, Structure
 from kambin.errors import InputError, NoSpineError
 from kambin.phantom import PatientParameters, build_patient, view_of
 from kambin.segmentation.classes import ClassSet
-from kambin.segmentation.level_count import place_name
+from kambin.segmentation.level_count import Landmark, against, place_name
 from kambin.segmentation.naming import named
 from kambin.volume import Grid, Segmentation
 
@@ -253,3 +253,32 @@ def test_places_have_names() -> None:
     assert [place_name(place) for place in (-1.0, -0.5, 0.0, 0.5, 1.1, 2.5, 5.0, 7.4)] == [
         "S1", "L5/S1", "L5", "L4/L5", "L4", "L2/L3", "T12", "T10"
     ]  # fmt: skip
+
+
+class TestCount:
+    """Landmarks beside the column, in vertebrae from the middle of the lowest."""
+
+    def marks(self, crest: float, fork: float) -> tuple[Landmark, ...]:
+        return Landmark("the iliac crests meet it", crest, 0.5, 0.35), Landmark("the aorta divides", fork, 0.8, 0.45)
+
+    def test_nothing_speaks_against_the_usual(self) -> None:
+        assert against(self.marks(0.3, 1.0), 0, 0.8, 6) is None
+        assert against((), 0, None, 3) is None
+
+    def test_sixth_lumbar_vertebra(self) -> None:
+        """What a digital patient with a lumbarised S1 shows."""
+        doubt = against(self.marks(1.31, 1.81), 0, 0.73, 6)
+        assert doubt is not None
+        assert "the iliac crests meet it at L3/L4 and the aorta divides at L3" in doubt
+        assert "sixth lumbar vertebra" in doubt
+
+    def test_fifth_in_the_sacrum(self) -> None:
+        doubt = against(self.marks(-0.5, -0.2), 0, 1.0, 5)
+        assert doubt is not None
+        assert "fifth lumbar vertebra may be part of the sacrum" in doubt
+
+    def test_rudimentary_disc(self) -> None:
+        doubt = against(self.marks(0.5, 0.8), 0, 0.25, 6)
+        assert doubt is not None
+        assert "only 25 % as thick" in doubt
+        assert "transitional" in doubt

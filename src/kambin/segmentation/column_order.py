@@ -55,11 +55,12 @@ class Gap:
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """A body found: its number in `Column.owner`, and how far along the line it reaches."""
+    """A body found: its number in `Column.owner`, how far along the line it reaches, and its middle (as it would be, were it whole)."""
 
     number: int
     low_mm: float
     high_mm: float
+    middle_mm: float
     volume_mm3: float
     centre_mm: FloatArray
     at_border: bool
@@ -67,10 +68,6 @@ class Body:
     @property
     def height_mm(self) -> float:
         return self.high_mm - self.low_mm
-
-    @property
-    def middle_mm(self) -> float:
-        return 0.5 * (self.low_mm + self.high_mm)
 
 
 @dataclass(frozen=True, eq=False)
@@ -254,15 +251,16 @@ def _with_inferred_gaps(
     """Gaps added where a stretch without a disc is too long for one body."""
     place = _place_between(bodies.mm, local, gaps)
     axial = inside & (np.hypot(local[:, 0], local[:, 1]) < 1.6 * _AXIS_MM)
+    pitch = _usual_pitch(gaps, height)
     added: list[Gap] = []
     touching = 0
     for k in range(len(gaps) + 1):
         along = local[axial & (place == k), 2]
         if len(along) * bodies.grid.voxel_volume_mm3 < _BODY_MM3:
             continue
-        start = float(along.min())
+        start = float(np.percentile(along, 0.3))
         profile = gaussian_filter1d(np.histogram(along, np.arange(start, along.max() + 2.0))[0] * bodies.grid.voxel_volume_mm3, 1.0)
-        for cut in _cuts(profile, height):
+        for cut in _cuts(profile, height, pitch):
             touching += bool(profile[cut] > 0.2 * np.median(profile))
             at = start + cut + 0.5
             added.append(Gap(at, line.point(at), line.tangent(at), None))
@@ -275,7 +273,14 @@ def _with_inferred_gaps(
     return sorted([*gaps, *added], key=lambda gap: gap.along_mm), notes
 
 
-def _cuts(profile: FloatArray, height: float) -> list[int]:
+def _usual_pitch(gaps: list[Gap], height: float) -> float:
+    """From disc to disc, where neighbours were found."""
+    steps = np.diff([gap.along_mm for gap in gaps])
+    plain = steps[(steps > 1.05 * height) & (steps < 1.75 * height)]
+    return float(np.median(plain)) if len(plain) else _PITCH * height
+
+
+def _cuts(profile: FloatArray, height: float, pitch: float) -> list[int]:
     """Where to part a stretch, by its section's area along the line in steps of 1 mm: nowhere, if it is one body."""
     filled = profile > 0.25 * np.median(profile[profile > 0])
     edges = np.flatnonzero(np.diff(np.concatenate([[0], filled.view(np.int8), [0]])))
@@ -289,7 +294,7 @@ def _cuts(profile: FloatArray, height: float) -> list[int]:
             cuts.append((stop + following) // 2)
     bounds = [int(runs[0][0]), *cuts, int(runs[-1][1])]
     for low, high in pairwise(bounds):
-        count = round(((high - low) / height + _PITCH - 1.0) / _PITCH)
+        count = round((high - low - height) / pitch) + 1
         for k in range(1, count):
             about = low + (high - low) * k / count
             window = np.arange(max(low + 5, int(about - 0.28 * height)), min(high - 5, int(about + 0.28 * height) + 1))
@@ -323,16 +328,19 @@ def _bodies(bodies: Places, local: FloatArray, owner: IntArray, height: float) -
     result = np.full(len(bodies), -1, dtype=np.int64)
     for number in np.flatnonzero(volume):
         mine = owner == number
-        voxels = bodies.voxels[mine]
-        border = bool(np.any(voxels[:, 2] == 0) or np.any(voxels[:, 2] == shape[2] - 1))
+        top, bottom = (bool(np.any(bodies.voxels[mine, 2] == end)) for end in (shape[2] - 1, 0))
+        border = top or bottom
         mine &= _not_astray(bodies, local, mine, height)
         size = np.count_nonzero(mine) * bodies.grid.voxel_volume_mm3
         axial = local[mine & (np.hypot(local[:, 0], local[:, 1]) < _AXIS_MM), 2]
         if size < (0.03 if border else 0.2) * usual or len(axial) < 5:
             continue
         low, high = np.percentile(axial, [1, 99])
+        middle = 0.5 * (low + high)
+        if high - low < 0.85 * height and top != bottom:
+            middle = low + 0.5 * height if top else high - 0.5 * height
         result[mine] = len(found)
-        found.append(Body(len(found), float(low), float(high), size, bodies.mm[mine].mean(axis=0), border))
+        found.append(Body(len(found), float(low), float(high), float(middle), size, bodies.mm[mine].mean(axis=0), border))
     return tuple(found), result
 
 

@@ -15,13 +15,15 @@ from kambin.segmentation.places import Places
 UPWARDS = (Level.L5, Level.L4, Level.L3, Level.L2, Level.L1, Level.T12)
 """Named from the sacrum upwards; a sixth lumbar vertebra cannot be told from a fifth by counting so."""
 
-_CREST = (0.5, -0.5, 1.45)
-"""Where the iliac crests meet the column, counted in vertebrae from the middle of L5: usually between L4 and L5 (Chakraverty 2007: body
-of L4 or L4/L5 in most people), and the range outside which the count is doubted."""
-_FORK = (0.9, -0.35, 2.1)
+_CREST = (0.5, 0.35)
+"""Where the iliac crests meet the column, counted in vertebrae from the middle of L5, and how far that spreads: between L4 and L5, or at
+the body of either (Chakraverty 2007)."""
+_FORK = (0.8, 0.45)
 """The same for where the aorta divides: usually in front of L4."""
-_PSOAS = (4.3, 2.9, 5.6)
-"""The same for the upper end of the psoas: usually beside L1 or T12/L1."""
+_PSOAS = (4.5, 0.5)
+"""The same for the upper end of the psoas: usually between T12 and L1."""
+_SHIFT, _SHIFT_BY_ONE = 0.55, 0.8
+"""Landmarks that together lie farther than this from their usual places, in vertebrae, make the count doubtful; the second, one alone."""
 _RUDIMENTARY = 0.4
 """A lowest disc thinner than this, by the others' median, may be that of a vertebra grown together with the sacrum."""
 
@@ -36,15 +38,14 @@ class Landmark:
         In words.
     place
         Where it was found, in vertebrae from the middle of the lowest.
-    usual, low, high
-        Where it usually lies, in vertebrae from the middle of L5, and its range.
+    usual, spread
+        Where it usually lies, in vertebrae from the middle of L5, and how far that spreads (one standard deviation).
     """
 
     name: str
     place: float
     usual: float
-    low: float
-    high: float
+    spread: float
 
 
 def vertebrae_along(bodies: tuple[Body, ...], missing: int, height_mm: float, along_mm: FloatArray) -> FloatArray:
@@ -130,9 +131,9 @@ def _fork(aorta: Places, branches: Places) -> FloatArray | None:
 
 def guessed_from(marks: tuple[Landmark, ...], bodies: tuple[Body, ...]) -> tuple[int, str]:
     """The level of the lowest vertebra where no sacrum is in view: its number from L5 upwards, and the doubt in words."""
-    for mark in marks[:2]:
+    for mark in marks:
         number = round(mark.usual - mark.place)
-        if mark.name.startswith("the psoas") or not -1 <= number < len(UPWARDS):
+        if not -1 <= number < len(UPWARDS):
             continue
         level = UPWARDS[max(number, 0)]
         return max(number, 0), (
@@ -147,7 +148,12 @@ def guessed_from(marks: tuple[Landmark, ...], bodies: tuple[Body, ...]) -> tuple
 
 
 def _usual_words(mark: Landmark) -> str:
-    return {_CREST[0]: "where L4 meets L5, as they usually do", _FORK[0]: "in front of L4, as it usually does"}[mark.usual]
+    words = {
+        _CREST: "where L4 meets L5, as they usually do",
+        _FORK: "in front of L4, as it usually does",
+        _PSOAS: "beside L1, as it usually does (which is a poor guide)",
+    }
+    return words[mark.usual, mark.spread]
 
 
 def against(marks: tuple[Landmark, ...], lowest: int, disc_share: float | None, body_count: int) -> str | None:
@@ -164,20 +170,21 @@ def against(marks: tuple[Landmark, ...], lowest: int, disc_share: float | None, 
     body_count
         How many vertebrae there are in view.
     """
-    evidence, six, four = [], 0, 0
-    for mark in marks:
-        place = mark.place + lowest
-        if place > mark.high or place < mark.low:
-            six, four = six + (place > mark.high), four + (place < mark.low)
-            evidence.append(f"{mark.name} at {place_name(place)}")
+    weights = np.array([mark.spread**-2 for mark in marks])
+    off = np.array([mark.place + lowest - mark.usual for mark in marks])
+    shift = float(weights @ off / weights.sum()) if len(marks) else 0.0
+    shifted = abs(shift) > (_SHIFT if len(marks) > 1 else _SHIFT_BY_ONE)
+    evidence = [
+        f"{mark.name} at {place_name(mark.place + lowest)}" for mark, by in zip(marks, off, strict=True) if shifted and by * shift > 0
+    ]
     if disc_share is not None and disc_share < _RUDIMENTARY and body_count > 1:
         evidence.append(f"the disc over the sacrum is only {100 * disc_share:.0f} % as thick as the others")
     if not evidence:
         return None
-    if six and not four:
-        guess = "a sixth lumbar vertebra (L6, a lumbarised S1) is possible, the levels then being one higher than they should be named"
-    elif four and not six:
-        guess = "the fifth lumbar vertebra may be part of the sacrum, the levels then being one lower than they should be named"
+    if shifted and shift > 0:
+        guess = "a sixth lumbar vertebra (L6, a lumbarised S1) is possible, each level then being called one too high"
+    elif shifted:
+        guess = "the fifth lumbar vertebra may be part of the sacrum, each level then being called one too low"
     else:
         guess = "a transitional vertebra (L6, or an L5 grown together with the sacrum) is possible"
     return f"Levels were counted upwards from the sacrum, but {' and '.join(evidence)}: {guess}. Agree on the level names before use."

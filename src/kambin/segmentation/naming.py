@@ -268,9 +268,12 @@ def _name_discs(work: _Work, column: Column, count: _Count) -> None:
         if gap.disc is None:
             continue
         above = int(np.searchsorted(middles, gap.along_mm))
+        place = float(vertebrae_along(count.vertebrae, count.lowest, column.height_mm, np.array([gap.along_mm]))[0])
         level: Level | None
         if above < len(middles):
-            level = count.levels[above]
+            # Where a vertebra between was not found, its disc is there all the same.
+            number = int(np.round(place + 0.5))
+            level = UPWARDS[number] if above > 0 and 0 <= number < len(UPWARDS) else count.levels[above]
         else:
             last = count.levels[-1]
             level = None if last is None or last is UPWARDS[-1] else UPWARDS[UPWARDS.index(last) + 1]

@@ -13,7 +13,7 @@ from kambin.segmentation.column_order import Body, Column
 from kambin.segmentation.places import BoolArray, Places
 
 _CONTACT_MM = 4.0
-_BESIDE = 0.35
+_BESIDE = 0.2
 """A body whose sides touch the sacrum over more than this share of them lies between its alae."""
 _UNDER_MM = 12.0
 _OVERLAP_MM = 16.0
