@@ -214,15 +214,16 @@ def _reconstruct(
     from kambin.reconstruction.trunk import with_trunk
 
     started = now()
-    records, parameters = inputs.records(), inputs.parameters()
     start = 0.1 if inputs.labels else 0.7  # segmenting takes longer than all that follows
+    more: tuple[FileRecord, ...] = ()
+    parameters = inputs.parameters()
     if inputs.labels:
         segmentation, scan = read_inputs(inputs, part(progress, 0.0, start))
     else:
         scan = inputs.read_scan_to_segment(part(progress, 0.0, 0.02))
         order = inputs.segment or SegmentOrder()
-        segmentation, told, model_used = segment_into(folder, scan, order, inputs.scan, part(progress, 0.02, start))
-        records, parameters = (*records, model_used), parameters | {"segmentation": told}
+        segmentation, parameters["segmentation"], model_used = segment_into(folder, scan, order, inputs.scan, part(progress, 0.02, start))
+        more = (model_used,)
     segmentation = with_trunk(segmentation, scan)
     if scan is not None:
         write_nifti(scan, folder / outputs.SCAN)
@@ -233,7 +234,7 @@ def _reconstruct(
     del made, segmentation
     progress("reading the model back", 0.95)
     model = load_model(folder / outputs.MODEL)  # what a later stage would measure is what is measured now
-    empty = Manifest((), records, parameters)
+    empty = Manifest((), (*inputs.records(), *more), parameters)
     return empty.with_stage(_stage("reconstruct", started, command), doubts=model.doubts), model
 
 
