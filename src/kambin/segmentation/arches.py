@@ -29,13 +29,13 @@ _ONE_SPINOUS = 1.45
 """Two spinous processes together are longer than this, by a body's height."""
 _LATE_MM = 10.0
 """Laminae lie nearer to the joints than pedicles do: so much they start behind them."""
-OF_SACRUM = -2
+OF_SACRUM, OF_HIGHER = -2, -3
 _HANGS_BY = 0.62
 """How far a spinous process lies below the middle of its body, by the body's height, where no other tells."""
 
 
 def arch_owners(arches: Places, bodies: Places, column: Column) -> IntArray:
-    """For each voxel of the arches the number of its body (`Column.bodies`), `OF_SACRUM`, or -1 where it is none's."""
+    """For each voxel of the arches the number of its body (`Column.bodies`), `OF_SACRUM`, `OF_HIGHER` (above them all), or -1."""
     if not len(arches) or not column.bodies:
         return np.full(len(arches), -1, dtype=np.int64)
     local = column.line.local(arches.mm)
@@ -45,7 +45,7 @@ def arch_owners(arches: Places, bodies: Places, column: Column) -> IntArray:
     owner, _ = reached_from(ways(arches, shy_of_bridges=True), seeds, np.where(spinous >= 0, _LATE_MM, 0.0))
     owner = _with_loose_pieces(arches, local, owner, bodies, column)
     count = len(column.bodies)
-    owner[owner == count] = -1
+    owner[owner == count] = OF_HIGHER
     owner[owner == count + 1] = OF_SACRUM
     return owner
 

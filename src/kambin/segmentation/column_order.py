@@ -24,6 +24,8 @@ _ASTRAY_MM = 24.0
 _DISC_MM3, _BODY_MM3 = 150.0, 1200.0
 """Smaller pieces are specks."""
 _SAME_DISC_MM = 9.0
+_EDGE_MM = 4.0
+"""Networks often stop this short of the image's edge."""
 _HEIGHT_BY_WIDTH = 0.78
 """Height of a body by the root of its section's area, for a column in which no body is whole: 27 mm by 34 mm (Zhou 2000)."""
 _ONE_VERTEBRA, _SMALL_DISC = 1.75, 0.6
@@ -328,7 +330,9 @@ def _bodies(bodies: Places, local: FloatArray, owner: IntArray, height: float) -
     result = np.full(len(bodies), -1, dtype=np.int64)
     for number in np.flatnonzero(volume):
         mine = owner == number
-        top, bottom = (bool(np.any(bodies.voxels[mine, 2] == end)) for end in (shape[2] - 1, 0))
+        edge = _EDGE_MM / bodies.grid.spacing_mm[2]
+        top = bool(bodies.voxels[mine, 2].max() >= shape[2] - 1 - edge)
+        bottom = bool(bodies.voxels[mine, 2].min() <= edge)
         border = top or bottom
         mine &= _not_astray(bodies, local, mine, height)
         size = np.count_nonzero(mine) * bodies.grid.voxel_volume_mm3

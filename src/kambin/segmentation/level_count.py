@@ -24,6 +24,9 @@ _PSOAS = (4.5, 0.5)
 """The same for the upper end of the psoas: usually between T12 and L1."""
 _SHIFT, _SHIFT_BY_ONE = 0.55, 0.8
 """Landmarks that together lie farther than this from their usual places, in vertebrae, make the count doubtful; the second, one alone."""
+_LOST = 3.0
+_CREST_APART_MM = 35.0
+"""The crests lie farther than this to either side of the column."""
 _RUDIMENTARY = 0.4
 """A lowest disc thinner than this, by the others' median, may be that of a vertebra grown together with the sacrum."""
 
@@ -92,6 +95,7 @@ def landmarks(
         return float(np.median(vertebrae_along(bodies, 0, column.height_mm, along)))
 
     tops = [top for piece in _large_pieces(hips, 3_000.0) if (top := _top(hips, piece)) is not None]
+    tops = [top for top in tops if np.abs(column.line.local(top[None])[0, 0]) > _CREST_APART_MM]
     if tops:
         found.append(Landmark("the iliac crests meet it", place(np.array(tops)), *_CREST))
     if len(aorta) and len(branches):
@@ -101,7 +105,8 @@ def landmarks(
     tops = [top for piece in _large_pieces(psoas, 15_000.0) if (top := _top(psoas, piece, spare_mm=12.0)) is not None]
     if tops:
         found.append(Landmark("the psoas begins", place(np.array(tops)), *_PSOAS))
-    return tuple(found)
+    # What lies this far off is not what it was taken for.
+    return tuple(mark for mark in found if abs(mark.place - mark.usual) < _LOST)
 
 
 def _large_pieces(places: Places, least_mm3: float) -> list[int]:
@@ -173,7 +178,9 @@ def against(marks: tuple[Landmark, ...], lowest: int, disc_share: float | None, 
     weights = np.array([mark.spread**-2 for mark in marks])
     off = np.array([mark.place + lowest - mark.usual for mark in marks])
     shift = float(weights @ off / weights.sum()) if len(marks) else 0.0
-    shifted = abs(shift) > (_SHIFT if len(marks) > 1 else _SHIFT_BY_ONE)
+    # The psoas alone is too poor a guide.
+    guides = sum(mark.usual != _PSOAS[0] for mark in marks)
+    shifted = guides > 0 and abs(shift) > (_SHIFT if len(marks) > 1 else _SHIFT_BY_ONE)
     evidence = [
         f"{mark.name} at {place_name(mark.place + lowest)}" for mark, by in zip(marks, off, strict=True) if shifted and by * shift > 0
     ]

@@ -31,7 +31,7 @@ from kambin.segmentation.level_count import (
 )
 from kambin.segmentation.places import BoolArray, IntArray, Places, places_of
 from kambin.segmentation.roots import root_owners
-from kambin.segmentation.sacral import Belongs, LowerEnd, lower_end
+from kambin.segmentation.sacral import Belongs, LowerEnd, lower_end, sacral_rims
 from kambin.segmentation.sides import right_branch, right_of
 from kambin.volume import Grid, Segmentation
 
@@ -193,6 +193,8 @@ def _name_column(work: _Work, line: ColumnLine, bodies: Places, discs: Places, s
     for body, belongs in zip(column.bodies, end.belongs, strict=True):
         if belongs is Belongs.SACRUM:
             work.name(bodies, column.owner == body.number, Structure(Kind.SACRUM))
+    rims = sacral_rims(column, bodies, sacrum)
+    work.name(bodies, rims, Structure(Kind.SACRUM))
     level_of = dict(zip((body.number for body in count.vertebrae), count.levels, strict=True))
     _name_owned(work, Kind.BODY, column.owner, level_of)
     arch_owner = arch_owners(work.of(Kind.ARCH), bodies, column)
@@ -202,7 +204,7 @@ def _name_column(work: _Work, line: ColumnLine, bodies: Places, discs: Places, s
         work.name(work.of(Kind.ARCH), np.isin(arch_owner, [OF_SACRUM, *sacral]), Structure(Kind.SACRUM))
     _name_discs(work, column, count)
     _name_roots(work, column, count)
-    _tell_left_out(work, column, count, arch_owner)
+    _tell_left_out(work, column, count, arch_owner, int(np.count_nonzero(rims)))
     work.doubts.extend([*column.notes, *end.notes])
     levels = [str(level) for level in count.levels if level is not None]
     return {"levels": levels, "counted_from": count.counted_from}
@@ -298,7 +300,7 @@ def _name_roots(work: _Work, column: Column, count: _Count) -> None:
             work.name(roots, owner == number, Structure(Kind.NERVE_ROOT, level, side))
 
 
-def _tell_left_out(work: _Work, column: Column, count: _Count, arch_owner: IntArray) -> None:
+def _tell_left_out(work: _Work, column: Column, count: _Count, arch_owner: IntArray, rims: int) -> None:
     higher = sum(level is None for level in count.levels)
     if higher:
         few = f"{higher} vertebra{'e' * (higher > 1)}"
@@ -306,7 +308,7 @@ def _tell_left_out(work: _Work, column: Column, count: _Count, arch_owner: IntAr
         work.doubts.append(f"{few} {'outside the levels named' if below else 'above T12'} were found and left out.")
     voxel = work.grid.voxel_volume_mm3
     for kind, owner in ((Kind.BODY, column.owner), (Kind.ARCH, arch_owner), (Kind.DISC, column.disc_owner)):
-        lost = np.count_nonzero(owner == -1) * voxel
+        lost = (np.count_nonzero(owner == -1) - (rims if kind is Kind.BODY else 0)) * voxel
         if lost > TOLD_MM3:
             word = kind.value.replace("_", " ")
             work.doubts.append(f"{lost / 1000:.0f} cm³ found as {word} lie astray from the column and were left out.")

@@ -118,3 +118,16 @@ def _distance(column: Column, bodies: Places, body: Body, tree: cKDTree) -> floa
     local = column.line.local(points)
     core = np.hypot(local[:, 0], local[:, 1]) < 14.0
     return float(tree.query(points[core])[0].min()) if core.any() else 0.0
+
+
+def sacral_rims(column: Column, bodies: Places, sacrum: Places) -> BoolArray:
+    """Which voxels of bodies that belong to no vertebra are a rim of the sacrum: pieces most of which lie close to it."""
+    loose = column.owner < 0
+    rim = np.zeros(len(bodies), dtype=bool)
+    if not len(sacrum) or not loose.any():
+        return rim
+    rim[loose] = np.isfinite(cKDTree(sacrum.mm).query(bodies.mm[loose], distance_upper_bound=1.5 * _CONTACT_MM)[0])
+    share = np.bincount(bodies.pieces[loose], rim[loose]) / np.maximum(np.bincount(bodies.pieces[loose]), 1)
+    result = np.zeros(len(bodies), dtype=bool)
+    result[loose] = share[bodies.pieces[loose]] > 0.5
+    return result

@@ -42,6 +42,9 @@ def right_branch(vessel: Places, lateral_mm: FloatArray, along_mm: FloatArray, s
         mine = np.flatnonzero(vessel.pieces == piece)
         ends = _ends(lateral_mm[mine], along_mm[mine])
         if ends is None:
+            if 0.25 < np.mean(lateral_mm[mine][along_mm[mine] < np.median(along_mm[mine])] > 0) < 0.75:
+                right[mine] = lateral_mm[mine] > 0
+                continue
             # One branch alone: of the side that its lower end is on.
             lowest = mine[along_mm[mine] <= np.percentile(along_mm[mine], 15)]
             right[mine] = _to_the_right(vessel, mine, lateral_mm, float(np.median(lateral_mm[lowest])))
