@@ -147,7 +147,8 @@ def _centred(line: FloatArray, points: FloatArray) -> FloatArray:
     offset -= np.einsum("ij,ij->i", offset, tangents[index])[:, None] * tangents[index]
     place = 2.0 * index / (len(line) - 1) - 1.0
     degree = int(np.clip(1 + len(line) * _STEP_MM / 80.0, 1, 5))
-    return _even(legval(np.linspace(-1, 1, len(line)), legfit(place, line[index] + offset, degree)).T)
+    smooth = legval(np.linspace(-1, 1, len(line)), legfit(place, line[index] + offset, degree))
+    return _even(np.asarray(smooth.T, dtype=np.float64))
 
 
 def _rights(line: FloatArray, tangents: FloatArray, behind: FloatArray) -> FloatArray:

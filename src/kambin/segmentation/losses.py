@@ -91,7 +91,8 @@ class SoftDice(nn.Module):
         right = found.gather(1, own.unsqueeze(1)).squeeze(1) * single
         overlap = found.new_zeros(self.classes).index_add(0, own.flatten(), right.flatten())
         total = (found * told).sum(axes) + torch.bincount(own[single], minlength=self.classes)
-        return 1.0 - ((2.0 * overlap + _SMOOTH) / (total + _SMOOTH)).mean()
+        loss: Tensor = 1.0 - ((2.0 * overlap + _SMOOTH) / (total + _SMOOTH)).mean()
+        return loss
 
 
 class Sum(nn.Module):

@@ -52,7 +52,7 @@ class Places:
     @cached_property
     def piece_mm3(self) -> FloatArray:
         """Volume of each piece."""
-        return np.bincount(self.pieces, minlength=1) * self.grid.voxel_volume_mm3
+        return np.asarray(np.bincount(self.pieces, minlength=1) * self.grid.voxel_volume_mm3, dtype=np.float64)
 
     def mean_by_piece(self, values: FloatArray) -> FloatArray:
         """Mean over each piece of a value for each voxel; 0 for a number that no piece has."""
