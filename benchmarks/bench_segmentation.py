@@ -187,7 +187,7 @@ def agreement(kind: str, patch: int, content: bytes) -> dict[str, float]:
         found |= {"MONAI": float(np.abs(theirs - plain).max()), "Kambin against MONAI": float(np.abs(theirs - ours).max())}
     if find_spec("nnunetv2"):
         theirs = _softmax(nnunet_logits(image, kind, patch).double().numpy())
-        found["nnU-Net (sums in half precision)"] = float(np.abs(theirs - plain).max())
+        found["nnU-Net (a Gaussian half a voxel off, sums in half precision)"] = float(np.abs(theirs - plain).max())
     return found
 
 
