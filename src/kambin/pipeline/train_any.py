@@ -264,6 +264,7 @@ def bundle_settings(content: bytes, card: Mapping[str, Any]) -> dict[str, Any]:
         "spacing_mm": any_model.SPACING_MM,
         "normalisation": {"kind": "percentile", "low": 0.5, "high": 99.5},
         "patch": list(PATCH),
+        "stride": [n * 2 // 3 for n in PATCH],
         "multiple": 16,
         "modality": None,
         "naming": "anatomy",
