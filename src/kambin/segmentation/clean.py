@@ -7,6 +7,7 @@ import numpy.typing as npt
 from scipy.ndimage import distance_transform_edt, find_objects
 from scipy.spatial import cKDTree
 
+from kambin.geometry import FloatArray
 from kambin.segmentation.places import BoolArray, Places
 from kambin.volume import Grid
 
@@ -37,6 +38,24 @@ def near_the_largest(places: Places, share: float, within_mm: float) -> BoolArra
         keep[joined] = True
         candidates = [p for p in candidates if p not in joined]
     return np.asarray(keep[places.pieces])
+
+
+def beside(places: Places, line_mm: FloatArray, within_mm: float) -> BoolArray:
+    """Which voxels are of pieces that come so near to a line at least somewhere; lumps in the belly wall do not.
+
+    Parameters
+    ----------
+    places
+        The voxels.
+    line_mm
+        Points of the line, (n, 3).
+    within_mm
+        From the line to the piece's nearest voxel.
+    """
+    if not len(places):
+        return np.zeros(0, dtype=bool)
+    near = cKDTree(line_mm).query(places.mm, distance_upper_bound=within_mm)[0] <= within_mm
+    return np.asarray((places.mean_by_piece(near.astype(np.float64)) > 0)[places.pieces])
 
 
 def large_pieces(places: Places, share: float) -> BoolArray:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -17,7 +18,7 @@ from kambin.errors import NoSpineError
 from kambin.geometry import FloatArray
 from kambin.segmentation.arches import OF_SACRUM, arch_owners
 from kambin.segmentation.classes import ClassSet
-from kambin.segmentation.clean import TOLD_MM3, large_pieces, near_the_largest, with_holes_filled, with_trunk_closed
+from kambin.segmentation.clean import TOLD_MM3, beside, large_pieces, near_the_largest, with_holes_filled, with_trunk_closed
 from kambin.segmentation.column_line import ColumnLine, line_through, main_column
 from kambin.segmentation.column_order import Body, Column, divided_column
 from kambin.segmentation.level_count import (
@@ -38,6 +39,8 @@ from kambin.volume import Grid, Segmentation
 _LEAST_BODY_MM3, _LEAST_SACRUM_MM3 = 3000.0, 10_000.0
 """Less of a body or sacrum than this is no spine: half a body of a small child, and a corner of a sacrum."""
 _APART_MM = 8.0
+_BESIDE_MM = 65.0
+"""So near to the column's middle come psoas, aorta and vena cava at least somewhere; what was taken for them in the belly wall does not."""
 _UNSURE = 0.5
 
 _BRANCHES = ((Kind.ILIAC_ARTERY, Kind.AORTA), (Kind.ILIAC_VEIN, Kind.VENA_CAVA))
@@ -183,6 +186,13 @@ def _kept(work: _Work, kind: Kind, chosen: BoolArray) -> Places:
     return places.some(chosen)
 
 
+def _both(places: Places, first: BoolArray, then: Callable[[Places], BoolArray]) -> BoolArray:
+    """Which voxels two choices keep, the second one made among what the first has kept."""
+    result = np.zeros(len(places), dtype=bool)
+    result[first] = then(places.some(first))
+    return result
+
+
 def _name_column(work: _Work, line: ColumnLine, bodies: Places, discs: Places, sacrum: Places) -> dict[str, Any]:
     column = divided_column(bodies, discs, line)
     if not column.bodies:
@@ -326,7 +336,7 @@ def _name_sides(work: _Work, line: ColumnLine, sacrum: Places) -> None:
         _name_both(work, Kind.HIP, kept, right_of(kept, lateral))
     psoas = work.of(Kind.PSOAS)
     if len(psoas):
-        kept = _kept(work, Kind.PSOAS, large_pieces(psoas, 0.02))
+        kept = _kept(work, Kind.PSOAS, _both(psoas, beside(psoas, line.points_mm, _BESIDE_MM), lambda near: large_pieces(near, 0.02)))
         _name_both(work, Kind.PSOAS, kept, right_of(kept, line.local(kept.mm)[:, 0]))
     for kind, stem in _BRANCHES:
         vessel = work.of(kind)
@@ -346,7 +356,11 @@ def _name_sac_and_vessels(work: _Work, line: ColumnLine) -> None:
     places = {}
     for kind, share, within in ((Kind.DURAL_SAC, 0.02, 40.0), (Kind.AORTA, 0.05, 60.0), (Kind.VENA_CAVA, 0.05, 60.0)):
         if len(work.of(kind)):
-            places[kind] = _kept(work, kind, near_the_largest(work.of(kind), share, within))
+            near = beside(work.of(kind), line.points_mm, _BESIDE_MM)
+            chosen = _both(work.of(kind), near, partial(near_the_largest, share=share, within_mm=within))
+            if not chosen.any():
+                continue
+            places[kind] = _kept(work, kind, chosen)
             work.name(places[kind], np.ones(len(places[kind]), dtype=bool), Structure(kind))
     if Kind.AORTA in places and Kind.VENA_CAVA in places:
         aorta, cava = line.local(places[Kind.AORTA].mm), line.local(places[Kind.VENA_CAVA].mm)
