@@ -142,6 +142,7 @@ def ct_rows(data: Path, order: SegmentOrder, out: Path) -> list[dict[str, object
     }  # fmt: skip
     own, other = (masks(segmentation, groups) for segmentation in (made.segmentation, truth))
     heights = np.flatnonzero(other["left hip bone"].any(axis=(0, 1)) | other["right hip bone"].any(axis=(0, 1)))
+    vertebrae = [name for name in groups if name.startswith("vertebra ")]
     rows = []
     for name in groups:
         one, two = own[name], other[name]
@@ -151,8 +152,9 @@ def ct_rows(data: Path, order: SegmentOrder, out: Path) -> list[dict[str, object
             top = np.flatnonzero(other["vertebra L1"].any(axis=(0, 1)))[-1]
             one, two = one[:, :, :top], two[:, :, :top]
         overlap = round(dice(one, two), 4)
+        found_as = max(vertebrae, key=lambda other_name: int((own[other_name] & other[name]).sum())) if name in vertebrae else ""
         doubts = " | ".join(made.segmentation.doubts)
-        rows.append(row(case, name, overlap, overlap, name, ml(two, scan), ml(one, scan), round(made.seconds, 1), doubts))
+        rows.append(row(case, name, overlap, overlap, found_as, ml(two, scan), ml(one, scan), round(made.seconds, 1), doubts))
     return rows
 
 
@@ -212,9 +214,9 @@ def table(path: Path) -> str:
         own = [r for r in rows if r["set"] == group]
         values = np.array([float(r["dice"]) for r in own])
         any_level = np.array([float(r["dice_any_level"]) for r in own])
-        right = sum(r["found_as"] == r["structure"] for r in own)
+        right, told = sum(r["found_as"] == r["structure"] for r in own), sum(bool(r["found_as"]) for r in own)
         figures = f"{values.mean():.3f} | {np.median(values):.3f} | {values.min():.3f}"
-        lines.append(f"| {group} | {len(own)} | {figures} | {right} of {len(own)} | {any_level.mean():.3f} |")
+        lines.append(f"| {group} | {len(own)} | {figures} | {right} of {told} | {any_level.mean():.3f} |")
     lines += ["", "| case | mean Dice | lowest | levels right | doubts |", "|---|---|---|---|---|"]
     names = dict.fromkeys((r["set"], r["case"]) for r in rows)
     by_case = {name: [r for r in rows if (r["set"], r["case"]) == name] for name in names}
@@ -222,9 +224,9 @@ def table(path: Path) -> str:
         own = by_case[name]
         values = [float(r["dice"]) for r in own]
         worst = min(own, key=lambda r: float(r["dice"]))
-        right = sum(r["found_as"] == r["structure"] for r in own)
+        right, told = sum(r["found_as"] == r["structure"] for r in own), sum(bool(r["found_as"]) for r in own)
         figures = f"{np.mean(values):.3f} | {min(values):.3f} ({worst['structure']})"
-        lines.append(f"| {name[1]} | {figures} | {right} of {len(own)} | {own[0]['doubts']} |")
+        lines.append(f"| {name[1]} | {figures} | {right} of {told} | {own[0]['doubts']} |")
     return "\n".join(lines) + "\n"
 
 
