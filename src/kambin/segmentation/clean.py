@@ -66,6 +66,19 @@ def large_pieces(places: Places, share: float) -> BoolArray:
     return np.asarray((volume >= max(share * volume.max(), min(_SPECK_MM3, volume.max())))[places.pieces])
 
 
+def large_and_near(places: Places, share: float, within_mm: float) -> BoolArray:
+    """Which voxels are of large pieces, as `large_pieces` finds them, or of smaller ones, specks apart, as near as that to a large one."""
+    large = large_pieces(places, share)
+    if not large.any() or large.all():
+        return large
+    step = max(1, np.count_nonzero(large) // 40_000)
+    tree = cKDTree(places.mm[large][::step])
+    near = np.zeros(len(places), dtype=bool)
+    near[~large] = tree.query(places.mm[~large], distance_upper_bound=within_mm)[0] <= within_mm
+    joined = (places.mean_by_piece(near.astype(np.float64)) > 0) & (places.piece_mm3 >= _SPECK_MM3)
+    return np.asarray(large | joined[places.pieces])
+
+
 def with_holes_filled(labels: npt.NDArray[np.uint16], outside: tuple[int, ...], grid: Grid, box: tuple[slice, ...]) -> int:
     """Fill holes shut in by structures, each voxel as its nearest neighbour; changes `labels`, and returns how many voxels were filled.
 

@@ -18,7 +18,15 @@ from kambin.errors import NoSpineError
 from kambin.geometry import FloatArray
 from kambin.segmentation.arches import OF_SACRUM, arch_owners
 from kambin.segmentation.classes import ClassSet
-from kambin.segmentation.clean import TOLD_MM3, beside, large_pieces, near_the_largest, with_holes_filled, with_trunk_closed
+from kambin.segmentation.clean import (
+    TOLD_MM3,
+    beside,
+    large_and_near,
+    large_pieces,
+    near_the_largest,
+    with_holes_filled,
+    with_trunk_closed,
+)
 from kambin.segmentation.column_line import ColumnLine, line_through, main_column
 from kambin.segmentation.column_order import Body, Column, divided_column
 from kambin.segmentation.level_count import (
@@ -41,6 +49,8 @@ _LEAST_BODY_MM3, _LEAST_SACRUM_MM3 = 3000.0, 10_000.0
 _APART_MM = 8.0
 _BESIDE_MM = 65.0
 """So near to the column's middle come psoas, aorta and vena cava at least somewhere; what was taken for them in the belly wall does not."""
+_BROKEN_MM = 8.0
+"""So far apart may the parts of a bone or muscle be that was found broken."""
 _UNSURE = 0.5
 
 _BRANCHES = ((Kind.ILIAC_ARTERY, Kind.AORTA), (Kind.ILIAC_VEIN, Kind.VENA_CAVA))
@@ -328,7 +338,7 @@ def _name_sides(work: _Work, line: ColumnLine, sacrum: Places) -> None:
     """Hip bones by the sacrum's midline, psoas and iliac vessels by the column's."""
     hips = work.of(Kind.HIP)
     if len(hips):
-        kept = _kept(work, Kind.HIP, large_pieces(hips, 0.02))
+        kept = _kept(work, Kind.HIP, large_and_near(hips, 0.25, _BROKEN_MM))
         if len(sacrum):
             lateral = (kept.mm - sacrum.mm.mean(axis=0)) @ line.right(0.0)
         else:
@@ -336,7 +346,8 @@ def _name_sides(work: _Work, line: ColumnLine, sacrum: Places) -> None:
         _name_both(work, Kind.HIP, kept, right_of(kept, lateral))
     psoas = work.of(Kind.PSOAS)
     if len(psoas):
-        kept = _kept(work, Kind.PSOAS, _both(psoas, beside(psoas, line.points_mm, _BESIDE_MM), lambda near: large_pieces(near, 0.02)))
+        whole = partial(large_and_near, share=0.1, within_mm=_BROKEN_MM)
+        kept = _kept(work, Kind.PSOAS, _both(psoas, beside(psoas, line.points_mm, _BESIDE_MM), whole))
         _name_both(work, Kind.PSOAS, kept, right_of(kept, line.local(kept.mm)[:, 0]))
     for kind, stem in _BRANCHES:
         vessel = work.of(kind)
