@@ -7,10 +7,12 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed: pip install 'kambin[train]'")
 
+from kambin.segmentation.chance import Chance  # noqa: E402
 from kambin.segmentation.classes import UNKNOWN  # noqa: E402
 from kambin.segmentation.networks.compact import CompactUNet  # noqa: E402
 from kambin.segmentation.normalise import Normalisation, normaliser  # noqa: E402
-from kambin.segmentation.synthesis import Chance, Drawing, TissueMap, TissueRow, draw  # noqa: E402
+from kambin.segmentation.synthesis import Drawing, draw  # noqa: E402
+from kambin.segmentation.tissues import TissueMap, TissueRow  # noqa: E402
 
 SHAPE = (32, 32, 32)
 

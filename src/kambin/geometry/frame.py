@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -102,3 +103,19 @@ class Frame:
     def moved_to(self, origin_mm: npt.ArrayLike) -> Frame:
         """The same directions about another origin."""
         return Frame(np.asarray(origin_mm, dtype=np.float64), self.axes)
+
+
+def turned(angles_deg: npt.ArrayLike) -> FloatArray:
+    """The turn about the right, then the anterior, then the cranial axis, shape (3, 3).
+
+    >>> turned((0.0, 0.0, 90.0)).round(6)[:, 0].tolist()
+    [0.0, 1.0, 0.0]
+    """
+    result = np.eye(3)
+    for axis, angle in enumerate(np.radians(np.asarray(angles_deg, dtype=np.float64))):
+        one, two = (axis + 1) % 3, (axis + 2) % 3
+        step = np.eye(3)
+        step[one, one] = step[two, two] = math.cos(angle)
+        step[one, two], step[two, one] = -math.sin(angle), math.sin(angle)
+        result = step @ result
+    return result

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from kambin.anatomy.structures import Kind
 from kambin.errors import InputError
+from kambin.geometry import turned
 from kambin.phantom.ct import BONE, SOFT, CtAcquisition, CtScanner
 from kambin.phantom.field import Box
 from kambin.phantom.mr import MrScanner, channel_values
@@ -191,7 +192,7 @@ def grid_about(
         raise InputError("grid", *problems)
     counts = (int(shape[0]), int(shape[1]), int(shape[2]))
     affine = np.eye(4)
-    affine[:3, :3] = _turn(numbers[3]) * numbers[2]
+    affine[:3, :3] = turned(numbers[3]) * numbers[2]
     affine[:3, 3] = numbers[0] - affine[:3, :3] @ (0.5 * (np.asarray(counts) - 1))
     return Grid(counts, affine)
 
@@ -259,17 +260,6 @@ def _canonical(grid: Grid) -> Grid:
     """The same voxels, axes in canonical order."""
     nothing = np.broadcast_to(np.uint8(0), grid.shape)
     return canonical(nothing, grid)[1]
-
-
-def _turn(angles_deg: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    result = np.eye(3)
-    for axis, angle in enumerate(np.radians(angles_deg)):
-        one, two = (axis + 1) % 3, (axis + 2) % 3
-        step = np.eye(3)
-        step[one, one] = step[two, two] = math.cos(angle)
-        step[one, two], step[two, one] = -math.sin(angle), math.sin(angle)
-        result = step @ result
-    return result
 
 
 def _provenance(asked: str | Scanner, machine: Scanner, seed: int) -> dict[str, Any]:

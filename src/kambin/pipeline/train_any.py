@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from kambin.phantom import MappedTissue
-    from kambin.segmentation.synthesis import TissueMap
+    from kambin.segmentation.tissues import TissueMap
     from kambin.segmentation.training import Epoch
 
 SETTINGS, MODEL = "training.json", "model.zip"
@@ -158,7 +158,7 @@ def _folders(root: Path) -> list[Path]:
 
 
 def _read(folder: Path, progress: Progress) -> TissueMap:
-    from kambin.segmentation.synthesis import TissueMap
+    from kambin.segmentation.tissues import TissueMap
 
     progress(f"reading {folder.name}", 0.0)
     grid, ids, rows = read_tissue_map(folder)
@@ -189,7 +189,7 @@ def _index(row: MappedTissue) -> int:
 
 
 def _tissue_row(row: MappedTissue) -> Any:
-    from kambin.segmentation.synthesis import TissueRow
+    from kambin.segmentation.tissues import TissueRow
 
     return TissueRow(row.mixture, row.proton_density, row.t1_ms, row.t2_ms, row.fat, row.hounsfield, _index(row))
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from kambin.geometry import turned
 from kambin.segmentation.systems import Augmentation
 from kambin.segmentation.targets import Targets
 
@@ -48,7 +48,7 @@ def augmented(
 
 def _places(shape: torch.Size, how: Augmentation, generator: np.random.Generator) -> Tensor:
     """Where each voxel's value is taken from: (x, y, z, 3), from -1 to 1 between the image's faces, cranial first as PyTorch has it."""
-    turn = _rotation(np.deg2rad(generator.uniform(-how.rotation_deg, how.rotation_deg, 3)))
+    turn = turned(generator.uniform(-how.rotation_deg, how.rotation_deg, 3))
     sizes = np.asarray(shape, dtype=np.float64)
     # turned in voxels, not in the unit cube, else the image would be sheared
     matrix = np.diag(1.0 / sizes) @ turn @ np.diag(sizes)
@@ -60,18 +60,6 @@ def _places(shape: torch.Size, how: Augmentation, generator: np.random.Generator
         smooth = functional.interpolate(torch.from_numpy(drawn), size=tuple(shape), mode="trilinear", align_corners=True)
         places = places + 2.0 * how.elastic * smooth.movedim(1, -1)
     return places
-
-
-def _rotation(angles: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """About the right, then the anterior, then the cranial axis."""
-    result = np.eye(3)
-    for axis, angle in enumerate(angles):
-        one, other = (axis + 1) % 3, (axis + 2) % 3
-        turn = np.eye(3)
-        turn[one, one] = turn[other, other] = np.cos(angle)
-        turn[one, other], turn[other, one] = -np.sin(angle), np.sin(angle)
-        result = turn @ result
-    return result
 
 
 def _moved(image: Tensor, classes: Tensor, places: Tensor, fill: int) -> tuple[Tensor, Tensor]:

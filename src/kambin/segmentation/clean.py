@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import numpy.typing as npt
 from scipy.ndimage import distance_transform_edt, find_objects
@@ -56,6 +58,13 @@ def beside(places: Places, line_mm: FloatArray, within_mm: float) -> BoolArray:
         return np.zeros(0, dtype=bool)
     near = cKDTree(line_mm).query(places.mm, distance_upper_bound=within_mm)[0] <= within_mm
     return np.asarray((places.mean_by_piece(near.astype(np.float64)) > 0)[places.pieces])
+
+
+def in_turn(places: Places, first: BoolArray, then: Callable[[Places], BoolArray]) -> BoolArray:
+    """Which voxels two choices keep, the second one made among what the first has kept."""
+    result = np.zeros(len(places), dtype=bool)
+    result[first] = then(places.some(first))
+    return result
 
 
 def large_pieces(places: Places, share: float) -> BoolArray:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import pairwise
@@ -21,6 +21,7 @@ from kambin.segmentation.classes import ClassSet
 from kambin.segmentation.clean import (
     TOLD_MM3,
     beside,
+    in_turn,
     large_and_near,
     large_pieces,
     near_the_largest,
@@ -196,13 +197,6 @@ def _kept(work: _Work, kind: Kind, chosen: BoolArray) -> Places:
     return places.some(chosen)
 
 
-def _both(places: Places, first: BoolArray, then: Callable[[Places], BoolArray]) -> BoolArray:
-    """Which voxels two choices keep, the second one made among what the first has kept."""
-    result = np.zeros(len(places), dtype=bool)
-    result[first] = then(places.some(first))
-    return result
-
-
 def _name_column(work: _Work, line: ColumnLine, bodies: Places, discs: Places, sacrum: Places) -> dict[str, Any]:
     column = divided_column(bodies, discs, line)
     if not column.bodies:
@@ -343,21 +337,21 @@ def _name_sides(work: _Work, line: ColumnLine, sacrum: Places) -> None:
             lateral = (kept.mm - sacrum.mm.mean(axis=0)) @ line.right(0.0)
         else:
             lateral = line.local(kept.mm)[:, 0]
-        _name_both(work, Kind.HIP, kept, right_of(kept, lateral))
+        _namein_turn(work, Kind.HIP, kept, right_of(kept, lateral))
     psoas = work.of(Kind.PSOAS)
     if len(psoas):
         whole = partial(large_and_near, share=0.1, within_mm=_BROKEN_MM)
-        kept = _kept(work, Kind.PSOAS, _both(psoas, beside(psoas, line.points_mm, _BESIDE_MM), whole))
-        _name_both(work, Kind.PSOAS, kept, right_of(kept, line.local(kept.mm)[:, 0]))
+        kept = _kept(work, Kind.PSOAS, in_turn(psoas, beside(psoas, line.points_mm, _BESIDE_MM), whole))
+        _namein_turn(work, Kind.PSOAS, kept, right_of(kept, line.local(kept.mm)[:, 0]))
     for kind, stem in _BRANCHES:
         vessel = work.of(kind)
         if len(vessel):
             kept = _kept(work, kind, large_pieces(vessel, 0.05))
             local = line.local(kept.mm)
-            _name_both(work, kind, kept, right_branch(kept, local[:, 0], local[:, 2], work.of(stem)))
+            _namein_turn(work, kind, kept, right_branch(kept, local[:, 0], local[:, 2], work.of(stem)))
 
 
-def _name_both(work: _Work, kind: Kind, places: Places, right: BoolArray) -> None:
+def _namein_turn(work: _Work, kind: Kind, places: Places, right: BoolArray) -> None:
     work.name(places, right, Structure(kind, None, Side.RIGHT))
     work.name(places, ~right, Structure(kind, None, Side.LEFT))
 
@@ -368,7 +362,7 @@ def _name_sac_and_vessels(work: _Work, line: ColumnLine) -> None:
     for kind, share, within in ((Kind.DURAL_SAC, 0.02, 40.0), (Kind.AORTA, 0.05, 60.0), (Kind.VENA_CAVA, 0.05, 60.0)):
         if len(work.of(kind)):
             near = beside(work.of(kind), line.points_mm, _BESIDE_MM)
-            chosen = _both(work.of(kind), near, partial(near_the_largest, share=share, within_mm=within))
+            chosen = in_turn(work.of(kind), near, partial(near_the_largest, share=share, within_mm=within))
             if not chosen.any():
                 continue
             places[kind] = _kept(work, kind, chosen)

@@ -10,7 +10,9 @@ import torch
 from torch import Tensor
 
 from kambin.segmentation.any_model import AnyRecipe
-from kambin.segmentation.synthesis import Chance, Drawing, TissueMap, draw
+from kambin.segmentation.chance import Chance
+from kambin.segmentation.synthesis import Drawing, draw
+from kambin.segmentation.tissues import TissueMap
 
 _ANY, _CT = 0.35, 0.2
 """Shares, in the end, of pictures of any contrast and of such that look like CT."""
