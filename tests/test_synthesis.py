@@ -11,7 +11,7 @@ from kambin.segmentation.chance import Chance  # noqa: E402
 from kambin.segmentation.classes import UNKNOWN  # noqa: E402
 from kambin.segmentation.networks.compact import CompactUNet  # noqa: E402
 from kambin.segmentation.normalise import Normalisation, normaliser  # noqa: E402
-from kambin.segmentation.synthesis import Drawing, draw  # noqa: E402
+from kambin.segmentation.synthesis import Drawing, draw, looked_up  # noqa: E402
 from kambin.segmentation.tissues import TissueMap, TissueRow  # noqa: E402
 
 SHAPE = (32, 32, 32)
@@ -29,7 +29,7 @@ def ball() -> TissueMap:
     ids[np.hypot(x, y) < 70] = 1
     ids[x * x + y * y + z * z < 12**2] = 2
     rows = [row("fat", 1, -100.0), row("cancellous bone with marrow", 2, 250.0)]
-    return TissueMap.of(ids, rows, column=[2], highest=[])
+    return TissueMap.of(ids, rows, column=[2], bodies=[])
 
 
 def test_a_seed_gives_its_picture_again(ball: TissueMap):
@@ -57,7 +57,7 @@ def test_without_turns_and_bends_the_ball_keeps_its_size(ball: TissueMap):
 def test_a_plain_ct_is_what_the_table_says():
     ids = np.ones((90, 90, 90), dtype=np.uint16)
     ids[30:60] = 2
-    source = TissueMap.of(ids, [row("fat", 1, -100.0), row("liver", 2, 400.0)], column=[2], highest=[])
+    source = TissueMap.of(ids, [row("fat", 1, -100.0), row("liver", 2, 400.0)], column=[2], bodies=[])
     contrast = 0
     for seed in range(30):
         picture, classes = draw(source, Drawing(ct=1.0, mr=0.0, turned_deg=(0, 0, 0), bent_mm=0.0), Chance(seed), SHAPE)
@@ -71,17 +71,56 @@ def test_above_the_highest_vertebras_middle_nothing_is_learnt():
     ids = np.ones((60, 60, 100), dtype=np.uint16)
     ids[20:40, 20:40, 20:80] = 2
     ids[20:40, 20:40, 80:] = 3
-    source = TissueMap.of(ids, [row("fat", 1, -100.0), row("m", 2, 200.0), row("m", 2, 200.0)], column=[2, 3], highest=[3])
+    source = TissueMap.of(ids, [row("fat", 1, -100.0), row("m", 2, 200.0), row("m", 2, 200.0)], column=[2, 3], bodies=[[3]])
     assert source.top == 89
     assert source.focus[:, 2].max() < source.top
+
+
+def leaning_column() -> TissueMap:
+    """Three slanted blocks of marrow, 20 voxels apart along (0.1, 0.2, 1), between discs; psoas beside them; nothing above the third."""
+    ids = np.ones((80, 80, 110), dtype=np.uint16)
+    x, y, z = np.indices(ids.shape)
+    x, y = x - 0.1 * z - 30, y - 0.2 * z - 20
+    column = (abs(x) < 10) & (abs(y) < 8) & (z >= 20) & (z < 80)
+    ids[column] = 3
+    for n in range(3):
+        ids[column & (abs(z - 30 - 20 * n) <= 6)] = 4 + n
+    ids[(abs(x - 16) < 4) & (abs(y) < 8)] = 2
+    rows = [row("fat", 1, -100.0), row("muscle", 9, 50.0), row("annulus fibrosus", 5, 80.0), *(row("m", 2, 200.0) for _ in range(3))]
+    return TissueMap.of(ids, rows, column=[3, 4, 5, 6], bodies=[[6], [5], [4]], ends=(9,))
+
+
+def test_above_the_highest_vertebra_the_column_goes_on_as_it_was():
+    source = leaning_column()
+    assert source.above is not None
+    still = Drawing(turned_deg=(0, 0, 0), stretched=0.0, sheared=0.0, bent_mm=0.0, spacing_mm=1.0)
+    heights = torch.arange(20, 125, dtype=torch.float32)
+    middle = [0.1 * heights + 30, 0.2 * heights + 20, heights]
+    _, classes, known = looked_up(source, middle)
+    assert known.all()
+    of_body = (heights - 30 + 10).remainder(20) - 10
+    told = abs(abs(of_body) - 6.5) > 1.5
+    assert torch.equal(classes[told] == 2, (abs(of_body) < 6.5)[told])
+    assert torch.equal(classes[told] == 5, (abs(of_body) > 6.5)[told])
+    _, beside, _ = looked_up(source, [middle[0] + 16, middle[1], middle[2]])
+    assert (beside[heights < 68] == 9).all()
+    assert (beside[heights > 73] == 1).all()
+    _, classes = draw(source, still, Chance(1), SHAPE)
+    assert set(classes.unique().tolist()) <= {0, 1, 2, 5, 9, UNKNOWN}
+
+
+def test_far_above_nothing_is_known():
+    source = leaning_column()
+    _, _, known = looked_up(source, [torch.tensor([80.0]), torch.tensor([80.0]), torch.tensor([400.0])])
+    assert not known.any()
 
 
 def test_a_map_without_a_column_or_with_strange_numbers_is_refused():
     ids = np.ones((8, 8, 8), dtype=np.uint16)
     with pytest.raises(ValueError, match="column"):
-        TissueMap.of(ids, [row("fat", 1, -100.0)], column=[], highest=[])
+        TissueMap.of(ids, [row("fat", 1, -100.0)], column=[], bodies=[])
     with pytest.raises(ValueError, match="row"):
-        TissueMap.of(ids * 5, [row("fat", 1, -100.0)], column=[1], highest=[])
+        TissueMap.of(ids * 5, [row("fat", 1, -100.0)], column=[1], bodies=[])
 
 
 def test_training_and_use_measure_alike(ball: TissueMap):

@@ -65,12 +65,15 @@ class AnyOrder:
         """The preset, with the epochs that were asked for."""
         if self.preset not in any_model.PRESETS:
             raise InputError("--preset", f"expected one of {', '.join(any_model.PRESETS)}, found {self.preset!r}")
-        found = any_model.PRESETS[self.preset]
-        if self.epochs is None:
-            return found
-        if self.epochs < 1:
-            raise InputError("--epochs", f"expected at least 1, found {self.epochs}")
-        return replace(found, recipe=replace(found.recipe, epochs=self.epochs))
+        recipe = any_model.PRESETS[self.preset].recipe
+        if self.epochs is not None:
+            if self.epochs < 1:
+                raise InputError("--epochs", f"expected at least 1, found {self.epochs}")
+            recipe = replace(recipe, epochs=self.epochs)
+        if self.start is not None:
+            # It has learnt from MR by now: what comes in slowly for a beginner is there at once.
+            recipe = replace(recipe, widened_over=1)
+        return replace(any_model.PRESETS[self.preset], recipe=recipe)
 
 
 @dataclass(frozen=True)
@@ -166,10 +169,14 @@ def _read(folder: Path, progress: Progress) -> TissueMap:
         found = " x ".join(f"{n:g}" for n in grid.spacing_mm)
         raise InputError(folder, f"expected voxels of 1 mm, found {found} mm", hint="Give --spacing 1 to `kambin phantom`.")
     column = [n for n, row in enumerate(rows, 1) if row.structure is not None and _index(row) in _COLUMN]
-    bodies = [(row.structure.level.rank, n) for n, row in enumerate(rows, 1) if row.structure and row.structure.level and _is_body(row)]
-    highest = [n for rank, n in bodies if rank == min(bodies)[0]]
+    levels: dict[int, list[int]] = {}
+    for n, row in enumerate(rows, 1):
+        if row.structure and row.structure.level and _is_body(row):
+            levels.setdefault(row.structure.level.rank, []).append(n)
+    bodies = [levels[rank] for rank in sorted(levels)]
+    psoas = any_model.CLASSES.index(Structure(Kind.PSOAS)) or 0
     try:
-        return TissueMap.of(ids, [_tissue_row(row) for row in rows], column, highest)
+        return TissueMap.of(ids, [_tissue_row(row) for row in rows], column, bodies, ends=(psoas,))
     except ValueError as problem:
         raise InputError(folder, str(problem)) from None
 

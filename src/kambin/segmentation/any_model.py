@@ -55,7 +55,8 @@ class AnyRecipe:
     rate, annealed_from
         Of Muon; from this share of the epochs on it falls to nearly nothing at the end.
     weights
-        Of each class in the cross-entropy, the background first: small structures count for more.
+        Of each class in the cross-entropy, the background first. The smallest count for more, the rest the same: what counts for more is
+        drawn too large.
     small_until
         Up to this share of the epochs pictures are small: the first steps teach little else than brightness, and small ones are quick.
     small
@@ -75,7 +76,7 @@ class AnyRecipe:
     batch: int = 2
     rate: float = 0.03
     annealed_from: float = 0.35
-    weights: tuple[float, ...] = (0.5, 0.5, 1.5, 2.5, 2.0, 2.5, 2.5, 5.0, 1.5, 1.5, 3.0, 3.0, 5.0, 5.0)
+    weights: tuple[float, ...] = (1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 2.0, 1.0, 1.0, 1.5, 1.5, 2.0, 2.0)
     small_until: float = 0.4
     small: tuple[tuple[int, int, int], ...] = ((48, 64, 64), (64, 48, 64), (64, 64, 48), (32, 80, 80))
     widened_over: int = 2000

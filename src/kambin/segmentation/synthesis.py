@@ -19,11 +19,20 @@ import torch
 import torch.nn.functional as functional
 from torch import Tensor
 
+from kambin.anatomy.structures import Kind, Structure
 from kambin.geometry import turned
+from kambin.segmentation.any_model import CLASSES
 from kambin.segmentation.chance import Chance, blurred
 from kambin.segmentation.classes import UNKNOWN
 from kambin.segmentation.looks import drawn_look
-from kambin.segmentation.tissues import TissueMap
+from kambin.segmentation.tissues import Continued, TissueMap
+
+REST = CLASSES.index(Structure(Kind.TRUNK)) or 0
+FIRM = tuple(CLASSES.index(Structure(kind)) or 0 for kind in (Kind.BODY, Kind.ARCH, Kind.SACRUM, Kind.DISC, Kind.HIP))
+
+
+_VERTEBRAE_ABOVE = 4
+_CLINGING = ("ligament", "tendon", "muscle", "cortical", "venous", "arterial")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,13 +86,13 @@ def draw(source: TissueMap, drawing: Drawing, chance: Chance, shape: tuple[int, 
     if shape is None:
         shape = drawing.shapes[int(chance.host.integers(len(drawing.shapes)))]
     place = _Placement(source, drawing, chance, shape)
-    numbers, seen = place.sampled(source)
+    numbers, classes, seen = place.sampled(source)
+    numbers = _rind(source, numbers, classes, chance)
     look = drawn_look(source, drawing.mr, drawing.ct, chance)
     picture = look.painted(numbers, drawing.spacing_mm, chance)
     picture = _acquired(picture, drawing.spacing_mm, chance)
     middle, scale, low, high = look.measure(place.glance(source))
     picture = ((picture.clamp(low, high) - middle) / scale) * seen
-    classes = source.column("index").to(torch.uint8)[numbers]
     return picture, torch.where(seen, classes, torch.tensor(UNKNOWN, dtype=torch.uint8))
 
 
@@ -130,34 +139,76 @@ class _Placement:
         m = self.matrix
         return [float(self.focus[a]) + sum(float(m[a, b]) * offsets[b] for b in range(3)) for a in range(3)]  # type: ignore[misc]
 
-    def sampled(self, source: TissueMap) -> tuple[Tensor, Tensor]:
-        """For each voxel of the patch the row of its tissue, and whether it lies in the field of view."""
+    def sampled(self, source: TissueMap) -> tuple[Tensor, Tensor, Tensor]:
+        """For each voxel of the patch the row of its tissue, its class, and whether it lies in the field of view."""
         axes = [torch.arange(n, dtype=torch.float32) * self.spacing_mm + float(c) for n, c in zip(self.shape, self.corner, strict=True)]
         views = [axis.view([-1 if i == j else 1 for j in range(3)]) for i, axis in enumerate(axes)]
         inside = [(v >= float(low)) & (v <= float(high)) for v, low, high in zip(views, self.low, self.high, strict=True)]
         seen = inside[0] & inside[1] & inside[2]
         places = self._into([view.expand(self.shape) for view in views])
         places = [place + bend for place, bend in zip(places, self.bend, strict=True)]
-        numbers, known = _looked_up(source, places)
-        return numbers, seen & known
+        numbers, classes, known = looked_up(source, places)
+        return numbers, classes, seen & known
 
     def glance(self, source: TissueMap) -> Tensor:
         """Rows of tissues all over the field of view, coarsely."""
         axes = [torch.linspace(float(low), float(high), 24) for low, high in zip(self.low, self.high, strict=True)]
-        numbers, known = _looked_up(source, self._into(list(torch.meshgrid(*axes, indexing="ij"))))
+        numbers, _, known = looked_up(source, self._into(list(torch.meshgrid(*axes, indexing="ij"))))
         return numbers[known]
 
 
-def _looked_up(source: TissueMap, places: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-    """Rows at places given in voxels, and whether the patient's map tells them. Beside the body there is air; above and below, nothing."""
+def looked_up(source: TissueMap, places: Sequence[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+    """Rows and classes at places given in voxels, and whether the map tells them. Beside the body there is air; above and below, nothing."""
     ids = torch.from_numpy(source.ids.view(np.int16))
-    x, y, z = (place.round().to(torch.int32) for place in places)
     nx, ny, nz = source.ids.shape
-    known = (z >= 0) & (z < source.top)
+    continued = None
+    if source.above is None:
+        known = places[2] < source.top - 0.5
+    else:
+        places, continued, known = _lowered(source.above, places)
+    x, y, z = (place.round().to(torch.int32) for place in places)
+    known = known & (z >= 0) & (z < nz)
     beside = (x < 0) | (x >= nx) | (y < 0) | (y >= ny)
     flat = (x.clamp(0, nx - 1) * ny + y.clamp(0, ny - 1)).to(torch.int64) * nz + z.clamp(0, nz - 1)
     numbers = ids.view(-1)[flat.view(-1)].view(flat.shape).to(torch.int64)
-    return torch.where(beside, 0, numbers), known
+    numbers = torch.where(beside, 0, numbers)
+    classes = source.column("index").to(torch.uint8)[numbers]
+    if continued is not None and source.above is not None:
+        for ending in source.above.ends:
+            classes = torch.where(continued & (classes == ending), torch.tensor(REST, dtype=torch.uint8), classes)
+    return numbers, classes, known
+
+
+def _lowered(above: Continued, places: Sequence[Tensor]) -> tuple[list[Tensor], Tensor, Tensor]:
+    """Places in the patient of places above, whether they were above, and whether they lie low enough to be known."""
+    n, m, t = above.normal, above.turn, above.shift
+
+    def are_above() -> Tensor:
+        return float(n[0]) * x + float(n[1]) * y + float(n[2]) * z > above.offset
+
+    x, y, z = places
+    continued = still = are_above()
+    for _ in range(_VERTEBRAE_ABOVE):
+        if not bool(still.any()):
+            break
+        lower = [float(m[a, 0]) * x + float(m[a, 1]) * y + float(m[a, 2]) * z + float(t[a]) for a in range(3)]
+        x, y, z = (torch.where(still, one, other) for one, other in zip(lower, (x, y, z), strict=True))
+        still = are_above()
+    return [x, y, z], continued, ~still
+
+
+def _rind(source: TissueMap, numbers: Tensor, classes: Tensor, chance: Chance) -> Tensor:
+    """Ligaments, crura and small vessels that cling to the column in places: what touches bone is not always fat."""
+    rows = [n for n, row in enumerate(source.rows, 1) if row.index == REST and row.tissue.startswith(_CLINGING)]
+    if not rows or chance.happens(0.4):
+        return numbers
+    firm = torch.zeros(256, dtype=torch.bool)
+    firm[list(FIRM)] = True
+    near = firm[classes.long()].float()[None, None]
+    for _ in range(1 if chance.happens(0.6) else int(chance.host.integers(2, 5))):
+        near = functional.max_pool3d(near, 3, stride=1, padding=1)
+    where = (near[0, 0] > 0) & (classes == REST) & (chance.smooth(tuple(numbers.shape), chance.uniform(5, 15)) > chance.uniform(-1.0, 1.0))
+    return torch.where(where, rows[int(chance.host.integers(len(rows)))], numbers)
 
 
 def _matrix(drawing: Drawing, chance: Chance) -> npt.NDArray[np.float64]:
