@@ -252,6 +252,19 @@ def test_without_a_root_there_is_a_plan_that_says_so_first(model: SpineModel, pl
     assert any("in its place" in warning for warning in plan.warnings) == (key != RADIOFREQUENCY)
 
 
+def test_where_the_network_was_unsure_no_verdict_is_firm(model: SpineModel, plans: dict[tuple[str, Side], Plan]) -> None:
+    root = Structure(Kind.NERVE_ROOT, Level.L5, Side.LEFT)
+    shares = {root.key: 0.31, Structure(Kind.DURAL_SAC).key: 0.9, Structure(Kind.NERVE_ROOT, Level.L5, Side.RIGHT).key: 0.2}
+    drawn = replace(model, provenance={**model.provenance, "segmented_by": {"confidence": shares}})
+    plan = planned(drawn, SAFE_NEEDLE, Side.LEFT)
+    same = plans[SAFE_NEEDLE, Side.LEFT]
+    assert plan.unsure == ("exiting L5 root",)
+    assert "exiting L5 root was drawn without being sure (confidence 0.31" in plan.warnings[0]
+    assert not plan.is_firm
+    assert plan.verdict.word == same.verdict.word
+    assert same.unsure == ()
+
+
 def test_without_a_pedicle_there_is_no_safe_needle(model: SpineModel) -> None:
     segment = model.segment("L5/S1")
     assert segment is not None

@@ -241,11 +241,14 @@ def test_a_needle_is_called_one(model: SpineModel, plan: Plan, monkeypatch: pyte
 # -- words ----------------------------------------------------------------------------------------------------------------------------
 
 
-def test_of_several_changes_the_least_is_told() -> None:
+def test_of_several_changes_the_least_is_told(plan: Plan) -> None:
     moved = (("dural sac", 2.0), ("dural sac", 1.0), ("aorta", 2.0))
     changes = tuple(Change(name, shift, "not possible") for name, shift in moved)
-    words = plan_words.firm_words(Verdict("possible", (), changes))
-    assert words == "It would be not possible if the dural sac lay 1 mm nearer or the aorta lay 2 mm nearer."
+    told = replace(plan, verdict=Verdict("possible", (), changes))
+    words = "It would be not possible if the dural sac lay 1 mm nearer or the aorta lay 2 mm nearer."
+    assert plan_words.firm_words(told) == words
+    unsure = replace(told, unsure=("exiting L4 root",))
+    assert plan_words.firm_words(unsure) == f"{words} But the network that drew the exiting L4 root was not sure of the outline."
 
 
 @pytest.mark.parametrize(

@@ -102,6 +102,7 @@ def _plan(plan: Plan) -> dict[str, Any]:
         "approach": plan.approach,
         "warnings": list(plan.warnings),
         "not_seen": list(plan.not_seen),
+        "unsure": list(plan.unsure),
         "verdict": plan.verdict.word,
         "group": plan.verdict.word if plan.published else None,
         "firm": plan.is_firm,
@@ -135,6 +136,7 @@ def _read_plan(entry: Mapping[str, Any], obstacles: Mapping[str, Obstacle]) -> P
         figures=entry["figures"],
         evidence=read_evidence(entry["evidence"]),
         not_seen=tuple(entry["not_seen"]),
+        unsure=tuple(entry.get("unsure", ())),
         warnings=tuple(entry["warnings"]),
         entry_map=_read_map(entry.get("entry_map")),
     )

@@ -16,6 +16,9 @@ MARGINS_MM: Mapping[str, float] = MappingProxyType(
 it may be reamed. A negative margin is how far a structure may be moved aside (`kambin.planning.oblique` for the psoas), or brushed: a disc
 space is often lower than a channel is wide, whose end then grazes the rims of the endplates, and so does its side the pars."""
 
+UNSURE = 0.5
+"""Below this mean probability the outline of what a network drew is not to be relied on."""
+
 PROCESSES = (Kind.SUPERIOR_ARTICULAR, Kind.INFERIOR_ARTICULAR, Kind.TRANSVERSE)
 """The parts of a vertebra that are obstacles of their own, or may be reamed."""
 
@@ -55,11 +58,14 @@ class Surroundings:
     missing
         What should have been kept clear of and was not seen, in the order of `MARGINS_MM`: "exiting L5 root". It is not in the model, or
         was drawn there by hand; then it is among the obstacles too.
+    unsure
+        Obstacles that a network drew with a mean probability below `UNSURE`, by name, and that probability.
     """
 
     obstacles: tuple[Obstacle, ...]
     reamable: Solid | None
     missing: tuple[str, ...]
+    unsure: Mapping[str, float]
 
 
 def surroundings(model: SpineModel, segment: MotionSegment, side: Side) -> Surroundings:
@@ -85,7 +91,20 @@ def surroundings(model: SpineModel, segment: MotionSegment, side: Side) -> Surro
     reamable = lower.part(Kind.SUPERIOR_ARTICULAR, side)
     drawn = {id(model.solids[structure]) for structure in model.drawn}
     seen = {name for _, name, solids in wanted if solids and not drawn & {id(solid) for solid in solids}}
-    return Surroundings(tuple(found), reamable, tuple(name for _, name, _ in wanted if name not in seen))
+    missing = tuple(name for _, name, _ in wanted if name not in seen)
+    return Surroundings(tuple(found), reamable, missing, dict(_unsure(model, found)))
+
+
+def _unsure(model: SpineModel, obstacles: Iterable[Obstacle]) -> Iterable[tuple[str, float]]:
+    known = model.confidence
+    if not known:
+        return
+    structures = {id(solid): structure for structure, solid in model.solids.items()}
+    structures |= {id(part): structure for vertebra in model.vertebrae for structure, part in vertebra.parts.items()}
+    for obstacle in obstacles:
+        values = [known[structures[id(s)]] for s in obstacle.solids if structures.get(id(s)) in known]
+        if values and min(values) < UNSURE:
+            yield obstacle.name, min(values)
 
 
 def approach_obstacles(model: SpineModel, segment: MotionSegment, side: Side) -> tuple[Obstacle, ...]:

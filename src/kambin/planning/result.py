@@ -43,6 +43,8 @@ class Plan:
         Points and curves to draw: target, borders, windows.
     not_seen
         Structures that should have been kept clear of and are not in the model.
+    unsure
+        Structures nearby that a network drew without being sure.
     warnings
         What its reader must know first.
     entry_map
@@ -61,6 +63,7 @@ class Plan:
     figures: Mapping[str, float | str | None] = field(default_factory=dict)
     evidence: Evidence = field(default_factory=Evidence)
     not_seen: tuple[str, ...] = ()
+    unsure: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     entry_map: EntryMap | None = None
 
@@ -73,8 +76,8 @@ class Plan:
 
     @property
     def is_firm(self) -> bool:
-        """Whether no surface moved by 1 or 2 mm changes the verdict, and every root was seen: without it nothing is sure."""
-        return self.verdict.is_firm and not any("root" in name for name in self.not_seen)
+        """Whether no surface moved by 1 or 2 mm changes the verdict, every root was seen, and nothing nearby was drawn unsurely."""
+        return self.verdict.is_firm and not self.unsure and not any("root" in name for name in self.not_seen)
 
     @property
     def name(self) -> str:

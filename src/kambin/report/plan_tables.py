@@ -67,7 +67,7 @@ def glance_rows(plans: Plans) -> tuple[GlanceRow, ...]:
                 approach=approach_name(plan.approach),
                 verdict=verdict_head(plan),
                 css=verdict_head(plan).lower().replace(" ", "-"),
-                firm="firm" if plan.verdict.is_firm else "not firm",
+                firm=firm_word(plan),
                 seen=not roots_not_seen(plan),
                 judged=None if judged is None else way_row(plan, judged, ""),
                 best="" if found is None or found is judged else spare_words(found),
@@ -75,6 +75,13 @@ def glance_rows(plans: Plans) -> tuple[GlanceRow, ...]:
             )
         )
     return tuple(rows)
+
+
+def firm_word(plan: Plan) -> str:
+    """How far a verdict is to be relied on, as far as the structures were seen."""
+    if plan.unsure:
+        return "outlines unsure"
+    return "firm" if plan.verdict.is_firm else "not firm"
 
 
 def roots_not_seen(plan: Plan) -> tuple[str, ...]:

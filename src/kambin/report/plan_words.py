@@ -85,8 +85,14 @@ def verdict_head(plan: Plan) -> str:
     return f"Group {word}" if word in ("A", "B") else word[:1].upper() + word[1:]
 
 
-def firm_words(verdict: Verdict) -> str:
-    """What would change a verdict."""
+def firm_words(plan: Plan) -> str:
+    """What would change a verdict, and what it rests on that was not seen well."""
+    unsure = [f"the {name}" for name in plan.unsure]
+    doubt = f" But the network that drew {_listed(unsure)} was not sure of the outline." if unsure else ""
+    return _what_would_change(plan.verdict) + doubt
+
+
+def _what_would_change(verdict: Verdict) -> str:
     if verdict.is_firm:
         return "Moving the surface of any one structure by 1 or 2 mm does not change this."
     by_word: dict[str, dict[str, float]] = {}

@@ -158,7 +158,7 @@ class _Placement:
 
 
 def looked_up(source: TissueMap, places: Sequence[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
-    """Rows and classes at places given in voxels, and whether the map tells them. Beside the body there is air; above and below, nothing."""
+    """Rows and classes at places given in voxels, and whether the map tells them. Beside the body there is air."""
     ids = torch.from_numpy(source.ids.view(np.int16))
     nx, ny, nz = source.ids.shape
     continued = None

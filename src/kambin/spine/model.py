@@ -192,6 +192,12 @@ class SpineModel:
         for name in ("table", "missing_segments", "solids", "provenance"):
             object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))
 
+    @property
+    def confidence(self) -> Mapping[Structure, float]:
+        """Of each structure that a network drew, the mean probability (0 to 1) of its voxels; empty for labels of other origin."""
+        told = self.provenance.get("segmented_by", {}).get("confidence", {})
+        return {Structure.from_key(key): float(value) for key, value in told.items()}
+
     def solid(self, kind: Kind, level: Level | None = None, side: Side | None = None) -> Solid | None:
         """The shape of one structure that is not a vertebra or disc, or None."""
         return self.solids.get(Structure(kind, level, side))
