@@ -174,6 +174,8 @@ def test_kambins_own_scheme_names_everything_once_in_eight_bits() -> None:
         for level in Level if kind.is_levelled else (None,):
             for side in (None,) if not kind.is_sided else tuple(Structure.from_key(f"hip_bone_{s}").side for s in ("left", "right")):
                 whole.append(Structure(kind, level, side))
+    # What the published CT system tells apart has no levels.
+    whole += [Structure.from_key(key) for key in ("vertebra", "nerve_root_left", "nerve_root_right")]
     assert set(scheme.table.values()) == set(whole)
     assert len(scheme.table) == len(whole)
     assert max(scheme.table) <= 255

@@ -352,6 +352,14 @@ def test_sides_that_a_model_leaves_open_are_split_and_levels_left_out(tmp_path) 
     assert any("the level of disc could not be told" in doubt for doubt in made.doubts)
 
 
+def test_what_the_published_ct_system_tells_apart_is_kept_without_levels(tmp_path) -> None:
+    tiny = write_model(tmp_path / "tiny", classes=["background", "vertebra", "nerve_root"])
+    made = segment_scan(a_scan(), SegmentOrder(tiny, CPU)).segmentation
+    assert {s.key for s in made.structures} == {"vertebra", "nerve_root_left", "nerve_root_right"}
+    assert max(made.table) < 256
+    assert not any("could not be told" in doubt for doubt in made.doubts)
+
+
 def test_the_command_says_what_it_found(capsys, tmp_path, tiny, scan_file) -> None:
     status, out, err = call(capsys, "segment", scan_file, "-o", tmp_path / "seg.nii.gz", "--model", tiny, "--device", "cpu")
     assert status == 0, err
