@@ -9,6 +9,7 @@ import subprocess
 import sys
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,6 +21,7 @@ from kambin.phantom import PatientParameters, build_patient, levels_of, sample, 
 from kambin.phantom.morphometry import LUMBAR, VERTEBRAE
 from kambin.phantom.raster import paint_signal
 from kambin.phantom.tissue import Tissue
+from kambin.pipeline import phantom as pipeline_phantom
 from kambin.volume import Grid, Scan
 
 SOFT = (Kind.NERVE_ROOT, Kind.DURAL_SAC)
@@ -196,6 +198,43 @@ def test_command_writes_a_patient_that_measures(tmp_path: Path, capsys) -> None:
     scan = Scan.read(made / "scan.nii.gz")
     assert scan.provenance["simulated"]
     assert "no human being" in scan.provenance["doubts"][0]
+
+
+def test_an_interrupted_cohort_goes_on(tmp_path: Path, capsys, monkeypatch: pytest.MonkeyPatch) -> None:
+    cohort = ("phantom", "--seed", "5", "--count", "3", "--spacing", "6", "--size", "60", "--no-truth", "--quiet")
+    assert kambin(*cohort, "-o", str(tmp_path / "whole")) == 0
+    place, write = tmp_path / "out", pipeline_phantom._write_patient
+
+    def interrupted(order: Any, index: int, *rest: Any) -> None:
+        if index == 1:
+            raise KeyboardInterrupt
+        write(order, index, *rest)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(pipeline_phantom, "_write_patient", interrupted)
+        assert kambin(*cohort, "-o", str(place)) == 130
+        assert {p.name for p in place.iterdir()} == {"cohort.json", "patient-00005"}
+    assert kambin(*cohort, "-o", str(place), "--scanner", "ct-thin") == 2
+    assert "beginning of another order (other: scanner)" in capsys.readouterr().err
+    first = (place / "patient-00005" / "scan.nii.gz").stat().st_mtime_ns
+    assert kambin(*cohort, "-o", str(place)) == 0
+    assert (place / "patient-00005" / "scan.nii.gz").stat().st_mtime_ns == first
+    names = {p.relative_to(place).as_posix() for p in place.rglob("*") if p.is_file()}
+    assert names == {p.relative_to(tmp_path / "whole").as_posix() for p in (tmp_path / "whole").rglob("*") if p.is_file()}
+    for name in names - {"manifest.json"}:
+        assert (place / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
+    assert kambin(*cohort, "-o", str(place)) == 2
+    assert "holds an earlier run" in capsys.readouterr().err
+    assert kambin(*cohort, "-o", str(place), "--overwrite") == 0
+
+
+def test_a_cohort_interrupted_before_its_first_patient_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(pipeline_phantom, "_write_patient", interrupted)
+    assert kambin("phantom", "--count", "2", "-o", str(tmp_path / "out"), "--quiet") == 130
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from kambin.errors import InputError
 from kambin.io.manifest import NAME as MANIFEST
 from kambin.io.manifest import Manifest, Stage, now
 from kambin.io.nifti_writer import write_nifti
+from kambin.pipeline.cohort import BEGUN, cohort_folder
 from kambin.pipeline.folder import new_folder
 from kambin.pipeline.inputs import RunInputs
 from kambin.pipeline.plans import PlanOrder
@@ -91,6 +92,12 @@ class PhantomOrder:
         if not 1 <= self.count <= _MOST_PATIENTS:
             raise InputError("--count", f"expected 1 to {_MOST_PATIENTS} patients, found {self.count}")
 
+    def parameters(self) -> dict[str, Any]:
+        """What was asked for, for the manifest."""
+        given = {"seed": self.seed, "count": self.count, "scanner": self.scanner, "set": dict(self.changes), "mean": self.mean}
+        given |= {"surfaces": self.surfaces, "spacing_mm": self.spacing_mm, "size_mm": self.size_mm, "truth": self.truth}
+        return given | {"turned_deg": self.turned_deg, "level": self.level, "tissues": self.tissues}
+
     @cached_property
     def atlas(self) -> SurfaceAtlas | None:
         """The anatomy that the surfaces show, read once."""
@@ -156,6 +163,8 @@ def make_patients(
 ) -> tuple[Path, ...]:
     """Write digital patients: one into `output` itself, several into numbered folders in it.
 
+    When several are interrupted, those that are complete stay, and the same order goes on with the next one.
+
     Each has ``scan.nii.gz``, ``labels.nii.gz`` (scheme ``kambin``), ``truth.json`` and ``parameters.json``; those from
     surfaces have no truth. Where maps of tissues were ordered, each has these (``tissues.nii.gz``, ``tissues.csv``) and its parameters.
 
@@ -175,17 +184,28 @@ def make_patients(
     names = [""] if order.count == 1 else [f"patient-{order.seed + index:05d}" for index in range(order.count)]
     first = order.patient(0)
     order.grid(first)  # an absurd order is refused before anything is made
-    with new_folder(output, overwrite) as folder:
-        for index, name in enumerate(names):
-            (folder / name).mkdir(exist_ok=True)
-            share = part(progress, 0.99 * index / order.count, 0.99 * (index + 1) / order.count)
-            share("building the patient", 0.0)
-            _write_patient(order, index, order.patient(index) if index else first, folder / name, share)
-        given = {"seed": order.seed, "count": order.count, "scanner": order.scanner, "set": dict(order.changes), "mean": order.mean}
-        given |= {"surfaces": order.surfaces, "spacing_mm": order.spacing_mm, "size_mm": order.size_mm}
-        given |= {"turned_deg": order.turned_deg, "level": order.level, "tissues": order.tissues}
+    given = order.parameters()
+
+    def describe(folder: Path) -> None:
         stage = Stage("phantom", tuple(sys.argv if command is None else command), started, now(), __version__)
-        Manifest((), (), given).with_stage(stage).describe_outputs(folder).write(folder / MANIFEST)
+        manifest = Manifest((), (), given).with_stage(stage).describe_outputs(folder)
+        replace(manifest, outputs=tuple(record for record in manifest.outputs if record.name != BEGUN)).write(folder / MANIFEST)
+
+    if order.count == 1:
+        with new_folder(output, overwrite) as folder:
+            progress("building the patient", 0.0)
+            _write_patient(order, 0, first, folder, part(progress, 0.0, 0.99))
+            describe(folder)
+    else:
+        with cohort_folder(output, given, overwrite) as folder:
+            for index, name in enumerate(names):
+                if (folder / name).is_dir():
+                    continue
+                share = part(progress, 0.99 * index / order.count, 0.99 * (index + 1) / order.count)
+                share("building the patient", 0.0)
+                with new_folder(folder / name) as place:
+                    _write_patient(order, index, order.patient(index) if index else first, place, share)
+            describe(folder)
     progress("done", 1.0)
     return tuple(Path(output) / name for name in names)
 
