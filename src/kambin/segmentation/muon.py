@@ -22,10 +22,17 @@ def orthogonalised(matrix: Tensor) -> Tensor:
     a, b, c = _ITERATION
     wide = matrix.T if matrix.shape[0] > matrix.shape[1] else matrix
     x = wide / (wide.norm() + 1e-7)
+    # Each round multiplies x from the left by a polynomial of x x^T. All of these commute, so they are gathered as small square matrices,
+    # in double precision since they are squared again and again, and the wide one is multiplied once.
+    square = (x @ x.T).double()
+    one = torch.eye(len(square), dtype=square.dtype, device=square.device)
+    whole = one
     for _ in range(_ROUNDS):
-        square = x @ x.T
-        x = a * x + (b * square + c * square @ square) @ x
-    result: Tensor = x.T if matrix.shape[0] > matrix.shape[1] else x
+        factor = a * one + b * square + c * square @ square
+        whole = factor @ whole
+        square = factor @ square @ factor
+    answer = whole.to(x.dtype) @ x
+    result: Tensor = answer.T if matrix.shape[0] > matrix.shape[1] else answer
     return result
 
 
@@ -71,7 +78,9 @@ class Muon(torch.optim.Optimizer):
 
     def _kernel(self, weight: Tensor, group: dict[str, Any]) -> Tensor:
         state = self.state[weight]
-        mean = state.setdefault("mean", torch.zeros_like(weight))
+        if "mean" not in state:
+            state["mean"] = torch.zeros_like(weight)
+        mean = state["mean"]
         mean.mul_(group["momentum"]).add_(weight.grad)
         ahead = weight.grad + group["momentum"] * mean
         turned = ahead.movedim(1, 0) if id(weight) in self._transposed else ahead
@@ -83,7 +92,10 @@ class Muon(torch.optim.Optimizer):
 
     def _adam(self, weight: Tensor, _group: dict[str, Any], betas: tuple[float, float] = (0.9, 0.98)) -> Tensor:
         state = self.state[weight]
-        mean, square = (state.setdefault(name, torch.zeros_like(weight)) for name in ("mean", "square"))
+        for name in ("mean", "square"):
+            if name not in state:
+                state[name] = torch.zeros_like(weight)
+        mean, square = state["mean"], state["square"]
         state["steps"] = steps = state.get("steps", 0) + 1
         mean.lerp_(weight.grad, 1 - betas[0])
         square.lerp_(weight.grad.square(), 1 - betas[1])  # type: ignore[union-attr]

@@ -28,6 +28,7 @@ from kambin.segmentation.sources import PatchSource
 from kambin.segmentation.workers import Worker
 
 LAST, BEST, LOG, BOARD = "last.pt", "best.pt", "log.csv", "tensorboard"
+_LAYOUT = torch.channels_last_3d  # convolutions are a third quicker with a voxel's channels side by side
 
 Validate = Callable[[nn.Module, int], Mapping[str, float]]
 """From the network and the epoch to the Dice of every class by its key; NaN where it is undefined."""
@@ -168,7 +169,7 @@ class _State:
     """A training between two epochs."""
 
     def __init__(self, training: Training, worker: Worker) -> None:
-        self.network = training.network.to(worker.device)
+        self.network: nn.Module = training.network.to(worker.device).to(memory_format=_LAYOUT)  # type: ignore[call-overload]
         if worker.count > 1 and worker.device.type == "cuda":
             self.network = nn.SyncBatchNorm.convert_sync_batchnorm(self.network)  # type: ignore[no-untyped-call]
         self.optimiser = training.optimiser(self.network, training.recipe.learning_rate_in(0))
@@ -249,7 +250,7 @@ def _one_epoch(
         images, classes = coming.result()
         if step + 1 < steps:
             coming = ahead.submit(batch, epoch * steps + step + 1)
-        total += _one_step(state, images.to(worker.device), classes.to(worker.device))
+        total += _one_step(state, images.to(worker.device, memory_format=_LAYOUT), classes.to(worker.device))
         shown((step + 1) / steps)
     loss = worker.agreed(total / steps)
     if not math.isfinite(loss):
@@ -328,14 +329,16 @@ def _silent(_text: str, _fraction: float) -> None:
 def _deterministic() -> Iterator[None]:
     """The same numbers every time, where PyTorch has a way to; it warns where it has none (interpolation's gradient on a GPU)."""
     before = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
-    benchmark = torch.backends.cudnn.benchmark
+    benchmark, fill = torch.backends.cudnn.benchmark, torch.utils.deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]
     torch.use_deterministic_algorithms(True, warn_only=True)
     torch.backends.cudnn.benchmark = False
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # no memory is read before it is written
     try:
         yield
     finally:
         torch.use_deterministic_algorithms(before[0], warn_only=before[1])
         torch.backends.cudnn.benchmark = benchmark
+        torch.utils.deterministic.fill_uninitialized_memory = fill  # type: ignore[attr-defined]
 
 
 @contextmanager
