@@ -211,7 +211,7 @@ def table(path: Path) -> str:
     """Markdown: each set's mean, then every case, worst first."""
     with path.open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
-    lines = ["| set | structures | mean Dice | median | lowest | levels right | Dice whatever the level | Dice in slices labelled by hand |"]
+    lines = ["| set | structures | mean Dice | median | lowest | levels right | Dice whatever the level | Dice in labelled slices |"]
     lines.append("|---" * 8 + "|")
     for group in dict.fromkeys(r["set"] for r in rows):
         own = [r for r in rows if r["set"] == group]

@@ -60,6 +60,20 @@ def test_scaling_is_applied(tmp_path: Path) -> None:
     assert np.allclose(read_scan(tmp_path / "scaled.nii.gz").values, expected)
 
 
+def test_a_ct_s_padding_is_air(tmp_path: Path) -> None:
+    array = np.random.default_rng(1).integers(-1024, 1500, (20, 20, 20)).astype(np.int16)
+    padded = array.copy()
+    padded[:4], array[:4] = -3024, -1024
+    np.testing.assert_array_equal(read_scan(write(tmp_path / "ct.nii.gz", padded)).values, array)
+
+
+def test_values_far_below_that_are_no_padding_stay(tmp_path: Path) -> None:
+    phase = np.random.default_rng(1).integers(-4096, 4095, (20, 20, 20)).astype(np.int16)
+    np.testing.assert_array_equal(read_scan(write(tmp_path / "phase.nii.gz", phase)).values, phase)
+    phase[:5] = -4096
+    np.testing.assert_array_equal(read_scan(write(tmp_path / "masked.nii.gz", phase)).values, phase)
+
+
 def test_nifti_2_reads_too(tmp_path: Path) -> None:
     values = scan_values()
     nib.save(nib.Nifti2Image(values, np.eye(4)), tmp_path / "two.nii")

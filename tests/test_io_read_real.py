@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import SimpleITK as sitk
 
 from kambin.anatomy import Kind, Level, Side, Structure
 from kambin.errors import InputError
@@ -107,6 +108,17 @@ def test_dicom_series(data_dir: Path) -> None:
     assert bone[:, 1].mean() < body[:, 1].mean()  # the spine is behind
     told = json.dumps(dict(scan.provenance))
     assert "ACRIN-FLT-Breast_001" not in told
+
+
+def test_the_dicom_series_and_its_nifti_are_one_scan(data_dir: Path, tmp_path: Path) -> None:
+    """Written by SimpleITK in another storage order, with the scanner's padding of -3024 left in it."""
+    folder = data_dir / "ct-acrin-dicom" / "series"
+    image = sitk.ReadImage(sitk.ImageSeriesReader.GetGDCMSeriesFileNames(str(folder)))
+    assert sitk.GetArrayViewFromImage(image).min() == -3024
+    sitk.WriteImage(sitk.DICOMOrient(image, "PSR"), tmp_path / "psr.nii.gz")
+    one, other = read_scan(folder), read_scan(tmp_path / "psr.nii.gz")
+    assert one.grid.is_close(other.grid)
+    np.testing.assert_array_equal(one.values, other.values)
 
 
 def test_describe_dicom(data_dir: Path) -> None:

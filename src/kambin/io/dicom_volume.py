@@ -11,10 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from kambin.errors import InputError
+from kambin.io.padding import LOWEST_HU
 from kambin.io.raw import RAS_FROM_LPS, RawVolume, bad_spacing, make_grid
 
 MODALITIES = ("CT", "MR")
-LOWEST_HU = -1024
 _SAME_PLACE = 0.02  # of the slice distance: closer than this, two slices are at one place
 _GAP = 1.5  # of the slice distance: farther than this, one is missing between
 _UNEVEN = 0.05  # of the slice distance: how much a step may differ from the others

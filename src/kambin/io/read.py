@@ -13,6 +13,7 @@ from kambin.anatomy.structures import Kind, Level, Structure
 from kambin.errors import InputError
 from kambin.io.levels import check_lowest, counted_from_below, with_discs_numbered, without_unnumbered_vertebrae
 from kambin.io.naming import NamedVolume, named, number_of, structures_by_number, table_of
+from kambin.io.padding import without_padding
 from kambin.io.raw import RawVolume, finished, readable
 from kambin.io.sides import with_sides_split
 from kambin.io.spineps import read_spineps
@@ -45,7 +46,8 @@ def read_scan(path: str | Path, *, series: int | str | None = None, spacing_scal
     raw = read_raw(path, series=series)
     raw = finished(straight(raw), spacing_scale)
     provenance = {**raw.provenance, "doubts": list(raw.doubts)} if raw.doubts else raw.provenance
-    return Scan(raw.grid, raw.array, raw.modality, provenance)
+    values = raw.array if raw.modality not in (None, "CT") else without_padding(raw.array)
+    return Scan(raw.grid, values, raw.modality, provenance)
 
 
 def read_segmentation(

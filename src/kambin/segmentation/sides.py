@@ -55,8 +55,13 @@ def right_branch(vessel: Places, lateral_mm: FloatArray, along_mm: FloatArray, s
             seeds = np.full(len(mine), -1, dtype=np.int64)
             seeds[end] = 0
             distances.append(reached_from(graph, seeds)[1])
-        difference = distances[0] - distances[1]  # grows from the left end to the right one
-        right[mine] = difference > _at_the_fork(vessel.mm[mine], difference, distances[0] + distances[1], along_mm[mine], stem)
+        right[mine] = lateral_mm[mine] > 0  # of crumbs that no way leads to
+        met = np.isfinite(distances[0]) & np.isfinite(distances[1])
+        if not met.any():
+            continue
+        to_left, to_right, mine = distances[0][met], distances[1][met], mine[met]
+        difference = to_left - to_right  # grows from the left end to the right one
+        right[mine] = difference > _at_the_fork(vessel.mm[mine], difference, to_left + to_right, along_mm[mine], stem)
     return right
 
 
