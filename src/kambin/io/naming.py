@@ -65,6 +65,16 @@ def number_of(structure: Structure) -> int:
     return _numbers_by_structure()[structure]
 
 
+def are_open(labels: Labels) -> npt.NDArray[np.bool_]:
+    """Where an array of Kambin's numbers holds a structure whose level or side is open."""
+    numbers = [
+        number
+        for number, s in structures_by_number().items()
+        if (s.kind.is_levelled and s.level is None) or (s.kind.is_sided and s.side is None)
+    ]
+    return np.isin(labels, numbers)
+
+
 def table_of(labels: Labels) -> dict[int, Structure]:
     """The structures whose numbers occur in an array of Kambin's numbers."""
     present = np.flatnonzero(np.bincount(labels.ravel())).tolist()

@@ -12,7 +12,7 @@ from kambin.anatomy.schemes import Scheme, load_scheme
 from kambin.anatomy.structures import Kind, Level, Structure
 from kambin.errors import InputError
 from kambin.io.levels import check_lowest, counted_from_below, with_discs_numbered, without_unnumbered_vertebrae
-from kambin.io.naming import NamedVolume, named, number_of, structures_by_number, table_of
+from kambin.io.naming import NamedVolume, are_open, named, number_of, structures_by_number, table_of
 from kambin.io.padding import without_padding
 from kambin.io.raw import RawVolume, finished, readable
 from kambin.io.sides import with_sides_split
@@ -197,9 +197,10 @@ def _merged(volumes: Sequence[NamedVolume]) -> NamedVolume:
         doubts += volume.doubts
         if added is not volume.labels:
             doubts.append(f"{volume.source.name} lies on another grid than {volumes[0].source.name}; brought to it by its geometry")
-        free = (labels == 0) | ((labels >= 256) & (added != 0) & (added < 256))
+        added_open = are_open(added)
+        free = (labels == 0) | (are_open(labels) & (added != 0) & ~added_open)
         clash = (labels != 0) & (added != 0) & ~free & (labels != added)
-        one_class = (added >= 256) & clash
+        one_class = added_open & clash
         if (clash & ~one_class).any():
             doubts.append(_overlap_text(labels, added, clash & ~one_class, volumes[0].source.name, volume.source.name))
         labels = np.where(free, added, labels)
