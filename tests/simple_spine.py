@@ -70,4 +70,4 @@ def around_simple(
     fields = Fields(model)
     found = surroundings(model, segment, side)
     about = {obstacle: fields.of(obstacle) for obstacle in found.obstacles}
-    return model, Around(segment, side, about, None, found.missing, found.unsure, region, fields)
+    return model, Around(segment, side, about, None, found.missing, region, fields)

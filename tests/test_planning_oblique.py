@@ -115,7 +115,7 @@ def test_what_is_not_seen_is_said() -> None:
     assert any("exiting L4 root was not seen" in text for text in plan.warnings)
     assert any("corridor's width is unknown: no left psoas is labelled" in text for text in plan.warnings)
     assert any("ureter" in text for text in plan.warnings)
-    bare = Around(around.segment, around.side, {}, None, (), {}, around.region, around.all_fields)
+    bare = Around(around.segment, around.side, {}, None, (), around.region, around.all_fields)
     with pytest.raises(NotMeasurable, match="neither the left psoas nor great vessels"):
         plan_oblique(model, bare, OBLIQUE_WISHES)
 

@@ -39,9 +39,8 @@ def cohort_folder(output: str | Path, given: Mapping[str, Any], overwrite: bool)
     OutputError
         When the place is not free, holds the beginning of another order, or cannot be written to.
     """
-    place: Path
-    order: dict[str, Any]
-    place, order = Path(output).expanduser().resolve(), plain({"kambin": __version__, **given})
+    place = Path(output).expanduser().resolve()
+    order: dict[str, Any] = plain({"kambin": __version__, **given})
     if (place / MANIFEST).is_file():
         with new_folder(output, overwrite) as folder:
             yield folder

@@ -95,8 +95,6 @@ class Around:
         The superior articular process that may be reamed, and the distance to it; None where the model has none by itself.
     missing
         What should have been kept clear of and is not in the model.
-    unsure
-        Obstacles near the region that a network drew without being sure, by name, and how sure it was (0 to 1).
     region
         Where an approach runs.
     all_fields
@@ -108,13 +106,17 @@ class Around:
     fields: Mapping[Obstacle, DistanceField]
     reamable: tuple[Solid, DistanceField] | None
     missing: tuple[str, ...]
-    unsure: Mapping[str, float]
     region: Region
     all_fields: Fields
 
     @property
     def frame(self) -> Frame:
         return self.segment.frame
+
+    @property
+    def unsure(self) -> tuple[str, ...]:
+        """Names of what a network drew nearby without being sure of it."""
+        return tuple(obstacle.name for obstacle in self.fields if obstacle.is_unsure)
 
     @classmethod
     def of(
@@ -130,8 +132,7 @@ class Around:
         low, high = corners.min(axis=0) - REACH_MM, corners.max(axis=0) + REACH_MM
         near = [obstacle for obstacle in found.obstacles if _meets(obstacle, segment.frame, low, high)]
         reamable = None if found.reamable is None else (found.reamable, kept.to([found.reamable]))
-        unsure = {obstacle.name: found.unsure[obstacle.name] for obstacle in near if obstacle.name in found.unsure}
-        return cls(segment, side, {obstacle: kept.of(obstacle) for obstacle in near}, reamable, found.missing, unsure, region, kept)
+        return cls(segment, side, {obstacle: kept.of(obstacle) for obstacle in near}, reamable, found.missing, region, kept)
 
     def free(self, margins_mm: Mapping[str, float]) -> DistanceField:
         """One field for all obstacles over the region: the smallest of their distances, each less the margin of its group."""

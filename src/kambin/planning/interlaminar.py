@@ -98,7 +98,7 @@ def plan_interlaminar(model: SpineModel, around: Around, wishes: Wishes) -> Plan
         },
         evidence=_evidence(about, shoulder, first, drawn),
         not_seen=about.missing,
-        unsure=tuple(about.unsure),
+        unsure=about.unsure,
         warnings=(*_unseen(about), *first_warnings(replace(about, missing=_less_telling(about)), ways), *told),
     )
 

@@ -119,7 +119,7 @@ def _planned(approach: str, model: SpineModel, around: Around, wishes: Wishes, a
         figures={**_views(first, around, slices), **held},
         evidence=replace(aim.evidence, points=(*points, *aim.evidence.points)),
         not_seen=around.missing,
-        unsure=tuple(around.unsure),
+        unsure=around.unsure,
         warnings=(*first_warnings(around, ways), *([] if aim.warning is None else [aim.warning]), *_too_short(first, wishes)),
         entry_map=entry_map(model, around.frame, around.side, aim.targets_mm[0], swept, wishes.radius_mm),
     )

@@ -107,7 +107,7 @@ def plan_oblique(model: SpineModel, around: Around, wishes: Wishes) -> Plan:
         figures=figures,
         evidence=evidence,
         not_seen=about.missing,
-        unsure=tuple(about.unsure),
+        unsure=about.unsure,
         warnings=(*first_warnings(about, ways), *told, *_unseen(viscera)),
     )
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from kambin.anatomy.structures import Kind, Level, Side
@@ -37,12 +37,20 @@ class Obstacle:
         Its shape; several where it is made of several.
     without
         What is not meant of them: parts that are obstacles of their own, or that may be reamed.
+    confidence
+        The mean probability, 0 to 1, that a network gave what it drew; None where none drew it.
     """
 
     group: str
     name: str
     solids: tuple[Solid, ...]
     without: tuple[Solid, ...] = ()
+    confidence: float | None = None
+
+    @property
+    def is_unsure(self) -> bool:
+        """Whether its outline is not to be relied on."""
+        return self.confidence is not None and self.confidence < UNSURE
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,14 +66,11 @@ class Surroundings:
     missing
         What should have been kept clear of and was not seen, in the order of `MARGINS_MM`: "exiting L5 root". It is not in the model, or
         was drawn there by hand; then it is among the obstacles too.
-    unsure
-        Obstacles that a network drew with a mean probability below `UNSURE`, by name, and that probability.
     """
 
     obstacles: tuple[Obstacle, ...]
     reamable: Solid | None
     missing: tuple[str, ...]
-    unsure: Mapping[str, float]
 
 
 def surroundings(model: SpineModel, segment: MotionSegment, side: Side) -> Surroundings:
@@ -92,19 +97,18 @@ def surroundings(model: SpineModel, segment: MotionSegment, side: Side) -> Surro
     drawn = {id(model.solids[structure]) for structure in model.drawn}
     seen = {name for _, name, solids in wanted if solids and not drawn & {id(solid) for solid in solids}}
     missing = tuple(name for _, name, _ in wanted if name not in seen)
-    return Surroundings(tuple(found), reamable, missing, dict(_unsure(model, found)))
+    return Surroundings(_with_confidence(model, found), reamable, missing)
 
 
-def _unsure(model: SpineModel, obstacles: Iterable[Obstacle]) -> Iterable[tuple[str, float]]:
+def _with_confidence(model: SpineModel, obstacles: Sequence[Obstacle]) -> tuple[Obstacle, ...]:
+    """The obstacles with how sure the network was; of a vertebra and of its parts the least sure of all that it drew of that vertebra."""
     known = model.confidence
-    if not known:
-        return
-    structures = {id(solid): structure for structure, solid in model.solids.items()}
-    structures |= {id(part): structure for vertebra in model.vertebrae for structure, part in vertebra.parts.items()}
-    for obstacle in obstacles:
-        values = [known[structures[id(s)]] for s in obstacle.solids if structures.get(id(s)) in known]
-        if values and min(values) < UNSURE:
-            yield obstacle.name, min(values)
+    by_solid = {id(solid): known[structure] for structure, solid in model.solids.items() if structure in known}
+    for vertebra in model.vertebrae:
+        shares = [share for structure, share in known.items() if structure.kind.is_vertebral and structure.level is vertebra.level]
+        by_solid |= {id(solid): min(shares) for solid in (vertebra.solid, *vertebra.parts.values()) if shares}
+    least = (min((by_solid[id(solid)] for solid in each.solids if id(solid) in by_solid), default=None) for each in obstacles)
+    return tuple(replace(each, confidence=share) for each, share in zip(obstacles, least, strict=True))
 
 
 def approach_obstacles(model: SpineModel, segment: MotionSegment, side: Side) -> tuple[Obstacle, ...]:
@@ -113,7 +117,7 @@ def approach_obstacles(model: SpineModel, segment: MotionSegment, side: Side) ->
         ("psoas", f"{side} psoas", _alone(model.solid(Kind.PSOAS, None, side))),
         ("bone", f"{segment.lower.level} superior articular process", _parts(segment.lower, side, Kind.SUPERIOR_ARTICULAR)),
     )
-    return tuple(Obstacle(group, name, solids) for group, name, solids in wanted if solids)
+    return _with_confidence(model, [Obstacle(group, name, solids) for group, name, solids in wanted if solids])
 
 
 _BY_KIND = {

@@ -71,7 +71,7 @@ def plan_transforaminal(model: SpineModel, around: Around, wishes: Wishes) -> Pl
         figures={"published_alpha_deg": placement.alpha_deg},
         evidence=Evidence(tuple(points)),
         not_seen=around.missing,
-        unsure=tuple(around.unsure),
+        unsure=around.unsure,
         warnings=tuple(first_warnings(around, ways)),
         entry_map=entries,
     )

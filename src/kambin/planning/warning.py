@@ -21,8 +21,10 @@ def first_warnings(around: Around, ways: Sequence[WayIn]) -> Iterator[str]:
     others = [name for name in absent if "exiting" not in name]
     if others:
         yield f"Not seen, and not kept clear of: {', '.join(others)}."
-    for name, share in around.unsure.items():
-        yield f"The {name} was drawn without being sure (confidence {share:.2f} of 1): it may lie millimetres from its outline."
+    for each in around.fields:
+        if each.is_unsure:
+            sure = f"(confidence {each.confidence:.2f} of 1)"
+            yield f"The {each.name} was drawn without being sure {sure}: it may lie millimetres from its outline."
     if around.segment.disc_is_inferred:
         yield "The disc was not labelled: its border, where the target lies, is inferred."
     if ways and not ways[0].keeps_margins:
