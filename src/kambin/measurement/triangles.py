@@ -7,9 +7,8 @@ Fan 2019; the views and the rules are in ``docs/triangles.md``.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -17,13 +16,13 @@ import numpy.typing as npt
 from kambin.anatomy.structures import Kind, Side
 from kambin.geometry import FloatArray
 from kambin.geometry.hole import Lattice, contour_loops
-from kambin.geometry.section import Section, convex_outline, signed_area_mm2
-from kambin.measurement.lateral import posterior_edge_mm
+from kambin.geometry.inscribed import largest_circle, largest_triangle
+from kambin.geometry.section import Section, signed_area_mm2
+from kambin.measurement.oblique_view import FAR_MM, SIGHT_STEP_MM, ObliqueView, Sampled, joined
 from kambin.measurement.pedicle_size import PEDICLE_HEIGHT, pedicle_size
 from kambin.measurement.published import PUBLISHED
 from kambin.measurement.result import Evidence, EvidenceCurve, EvidencePoint, NotMeasurable, Quantity
 from kambin.spine import MotionSegment, SpineModel, Vertebra
-from kambin.volume import Grid
 
 BoolArray = npt.NDArray[np.bool_]
 
@@ -79,97 +78,13 @@ _QUICK_PITCH_MM, _QUICK_MM, _QUICK_HALF_MM = 1.2, 1.0, 48.0
 """While a view is looked for: the picture's lattice, and the lattice on which all that hides is joined, and that one's half width."""
 _FAR_SIGHT_MM, _FAR_STEP_MM = (0.0, 140.0), 3.0
 """Where hip bones are looked for."""
-_WINDOW_MM = ((-18.0, 24.0), (-14.0, 16.0))
-_MIDDLE_MM = (14.0, 3.0)
-"""The window's middle: out from the mid-sagittal plane, and cranial of the disc mid-plane; in depth the disc space's posterior edge."""
-_PITCH_MM, _SIGHT_STEP_MM = 0.4, 0.6
-_SIGHT_MM = (-28.0, 36.0)
 _SLIT_MM = 0.6
 _SHARE = 0.5
 """Of a region, that must lie where the triangle is looked for: else it is another one, or one without its border."""
 _COARSE = 0.5
 """Voxels wider than this share of the largest circle are a doubt, wider ones than the circle a refusal."""
-_FAR_MM = 3.0
 _TRIM = 0.02
-"""Levels count up to this distance."""
-
-
-class Sampled(Protocol):
-    """What tells levels on a lattice: a solid, or several that were joined."""
-
-    def sample_box(self, origin_mm: npt.ArrayLike, steps_mm: npt.ArrayLike, shape: tuple[int, ...]) -> npt.NDArray[np.float32]: ...
-
-
-@dataclass(frozen=True, eq=False)
-class ObliqueView:
-    """One side of a segment seen obliquely, along its disc or from above or below.
-
-    Parameters
-    ----------
-    origin_mm
-        The window's middle, RAS.
-    sight, first, second
-        Towards the eye, and the picture's axes: unit vectors, RAS.
-    oblique_deg, cranial_deg
-        The angles of that.
-    """
-
-    origin_mm: FloatArray
-    sight: FloatArray
-    first: FloatArray
-    second: FloatArray
-    oblique_deg: float
-    cranial_deg: float
-    lattice: Lattice
-
-    @classmethod
-    def of(
-        cls, segment: MotionSegment, side: Side, oblique_deg: float, cranial_deg: float = 0.0, pitch_mm: float = _PITCH_MM
-    ) -> ObliqueView:
-        frame = segment.frame
-        out, turn, rise = side.sign * frame.right, np.radians(oblique_deg), np.radians(cranial_deg)
-        middle = frame.world([side.sign * _MIDDLE_MM[0], posterior_edge_mm(segment), _MIDDLE_MM[1]])
-        level = np.sin(turn) * out - np.cos(turn) * frame.anterior
-        sight = np.cos(rise) * level + np.sin(rise) * frame.cranial
-        first = np.cos(turn) * out + np.sin(turn) * frame.anterior
-        second = np.cos(rise) * frame.cranial - np.sin(rise) * level
-        return cls(middle, sight, first, second, oblique_deg, cranial_deg, Lattice.window(*_WINDOW_MM, pitch_mm))
-
-    def levels(self, shapes: Iterable[Sampled], sight_mm: tuple[float, float] = _SIGHT_MM, step_mm: float = _SIGHT_STEP_MM) -> FloatArray:
-        """The smallest level of some shapes along each line of sight, nearest to the eye first, shape (n, m, k)."""
-        pitch = self.lattice.pitch_mm
-        shape = (*self.lattice.shape, int((sight_mm[1] - sight_mm[0]) / step_mm) + 1)
-        start = self.origin_mm + self.lattice.first_mm[0] * self.first + self.lattice.second_mm[0] * self.second
-        steps = np.stack([pitch * self.first, pitch * self.second, -step_mm * self.sight])
-        result = np.full(shape, _FAR_MM)
-        for each in shapes:
-            np.minimum(result, each.sample_box(start + sight_mm[1] * self.sight, steps, shape), out=result)
-        return result
-
-    def voxel_mm(self, grid: Grid) -> float:
-        """How wide a voxel of a grid is across the line of sight, along that of the picture's axes where it is wider."""
-        steps = grid.world_from_voxel[:3, :3]
-        return float(max(np.linalg.norm(steps.T @ axis) for axis in (self.first, self.second)))
-
-    def world(self, plane_mm: FloatArray) -> FloatArray:
-        """RAS of plane points, shape (..., 2) to (..., 3)."""
-        return np.asarray(self.origin_mm + plane_mm[..., :1] * self.first + plane_mm[..., 1:] * self.second)
-
-
-@dataclass(frozen=True, eq=False)
-class _Joined:
-    """Several solids as one: the smallest of their levels on a lattice."""
-
-    grid: Grid
-    level_mm: npt.NDArray[np.float32]
-
-    def sample_box(self, origin_mm: npt.ArrayLike, steps_mm: npt.ArrayLike, shape: tuple[int, ...]) -> npt.NDArray[np.float32]:
-        from scipy.ndimage import affine_transform
-
-        matrix = self.grid.voxel_from_world[:3, :3] @ np.asarray(steps_mm).T
-        offset = self.grid.voxel(np.asarray(origin_mm, dtype=np.float64))
-        found = affine_transform(self.level_mm, matrix, offset, output_shape=shape, order=1, mode="constant", cval=_FAR_MM, prefilter=False)
-        return np.asarray(found, dtype=np.float32)
+"""Of an outline's points, so many are below its lower edge."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -201,7 +116,7 @@ class _Scene:
         NotMeasurable
             When nothing of it is seen.
         """
-        step = max(_SIGHT_STEP_MM, view.lattice.pitch_mm)
+        step = max(SIGHT_STEP_MM, view.lattice.pitch_mm)
         roof = float((self.roof_mm - view.origin_mm) @ view.second)
         of_root = view.levels(self.root, step_mm=step)
         hides = np.minimum(of_root, view.levels(self.hiding, step_mm=step))
@@ -215,17 +130,9 @@ class _Scene:
 
     def joined(self, segment: MotionSegment, middle_mm: FloatArray) -> _Scene:
         """The same in fewer shapes, to be looked at often."""
-        reach = np.arange(-_QUICK_HALF_MM, _QUICK_HALF_MM + 1e-9, _QUICK_MM)
-        affine = np.eye(4)
-        affine[:3, :3] = _QUICK_MM * segment.frame.axes.T
-        affine[:3, 3] = middle_mm + reach[0] * segment.frame.axes.sum(axis=0)
-        grid = Grid((len(reach),) * 3, affine)
 
         def one(shapes: tuple[Sampled, ...]) -> tuple[Sampled, ...]:
-            level = np.full(grid.shape, _FAR_MM, dtype=np.float32)
-            for each in shapes:
-                np.minimum(level, each.sample_box(affine[:3, 3], affine[:3, :3].T, grid.shape), out=level)
-            return (_Joined(grid, level),)
+            return (joined(shapes, segment.frame, middle_mm, _QUICK_HALF_MM, _QUICK_MM),)
 
         return replace(self, root=one(self.root), target=one(self.target), hiding=one(self.hiding))
 
@@ -334,7 +241,7 @@ def _clear(target: FloatArray, hides: FloatArray) -> FloatArray:
     within = target < 0
     end = np.where(within.any(axis=-1), within.argmax(axis=-1), target.argmin(axis=-1))
     before = np.arange(target.shape[-1]) <= end[..., None]
-    return np.asarray(np.minimum(np.where(before, hides, _FAR_MM).min(axis=-1), -target.min(axis=-1)))
+    return np.asarray(np.minimum(np.where(before, hides, FAR_MM).min(axis=-1), -target.min(axis=-1)))
 
 
 def _zone(root: BoolArray, safe: bool) -> BoolArray:
@@ -376,8 +283,8 @@ def _read(area: Quantity, view: ObliqueView, outline: FloatArray, voxel_mm: floa
     NotMeasurable
         When a voxel is wider across the line of sight than the polygon's largest circle: its border is then drawn by chance.
     """
-    corners = _largest_triangle(outline)
-    centre, radius = _largest_circle(outline)
+    corners = largest_triangle(outline)
+    centre, radius = largest_circle(outline)
     symbol = area.symbol
     doubts: tuple[str, ...] = ()
     if voxel_mm > 2.0 * _COARSE * radius:
@@ -403,29 +310,3 @@ def _read(area: Quantity, view: ObliqueView, outline: FloatArray, voxel_mm: floa
         doubts=doubts,
     )
     return abs(signed_area_mm2(outline)), abs(signed_area_mm2(corners)), 2.0 * radius, evidence
-
-
-def _largest_triangle(outline: FloatArray) -> FloatArray:
-    """The largest triangle between points of an outline: between corners of its convex hull."""
-    corners = convex_outline(outline)
-    offset = corners[:, None] - corners[None]  # [i, j]: from j to i
-    twice = np.abs(offset[:, None, :, 0] * offset[None, :, :, 1] - offset[:, None, :, 1] * offset[None, :, :, 0])
-    return corners[list(np.unravel_index(int(twice.argmax()), twice.shape))]
-
-
-def _largest_circle(outline: FloatArray) -> tuple[FloatArray, float]:
-    """Centre and radius of the largest circle within an outline."""
-    half = 0.5 * float(np.ptp(outline, axis=0).max())
-    best, radius = 0.5 * (outline.min(axis=0) + outline.max(axis=0)), 0.0
-    spread = np.stack(np.meshgrid(np.linspace(-1, 1, 13), np.linspace(-1, 1, 13)), axis=-1).reshape(-1, 2)
-    start, along = outline, np.roll(outline, -1, axis=0) - outline
-    while half > 0.01:
-        points = best + half * spread
-        offset = points[:, None] - start
-        share = np.clip(np.einsum("ijk,jk->ij", offset, along) / np.maximum(np.square(along).sum(axis=1), 1e-18), 0.0, 1.0)
-        away = np.linalg.norm(offset - share[..., None] * along, axis=-1).min(axis=1)
-        away[~Section((outline,)).contains(points)] = 0.0
-        if away.max() > radius:
-            best, radius = points[int(away.argmax())], float(away.max())
-        half *= 0.4
-    return best, radius
