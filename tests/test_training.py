@@ -27,6 +27,7 @@ from kambin.segmentation.combined import predicted_classes, summed
 from kambin.segmentation.export import onnx_bytes, settings_of, write_bundle
 from kambin.segmentation.losses import CrossEntropy, SoftDice, loss_of
 from kambin.segmentation.networks import BUILDERS, build_network
+from kambin.segmentation.networks.unet3d import NORMS
 from kambin.segmentation.published import LIVF_L5S1, SPINECT, SYSTEMS
 from kambin.segmentation.sources import PreparedCase, ScanSource
 from kambin.segmentation.systems import Augmentation, Recipe, Windows
@@ -294,6 +295,16 @@ def test_another_training_is_not_gone_on_with(tmp_path: Path) -> None:
         train(training(2, seed=1), tmp_path, CPU)
 
 
+def test_averaged_weights_go_with_what_batch_normalisation_has_seen(tmp_path: Path) -> None:
+    recipe = replace(TINY.setting("full").recipe, average=0.5)
+    train(replace(training(1, recipe=recipe), average=recipe.average), tmp_path, CPU)
+    last, kept = checkpoints.load_checkpoint(tmp_path / LAST)["network"], weights(tmp_path, BEST)
+    statistics = [key for key in last if "running" in key]
+    assert statistics
+    assert all(torch.equal(last[key], kept[key]) for key in statistics)
+    assert not same(last, kept)
+
+
 def test_a_network_learns(tmp_path: Path) -> None:
     log = train(training(12, recipe=replace(TINY.setting("full").recipe, augmentation=Augmentation())), tmp_path, CPU)
     assert log[-1].loss < 0.6 * log[0].loss
@@ -396,6 +407,11 @@ def test_networks_answer_at_the_size_of_the_image(name: str) -> None:
     with torch.no_grad():
         assert network(torch.zeros(1, 1, 13, 10, 17)).shape == (1, 3, 13, 10, 17)
     assert name in BUILDERS
+
+
+def test_instances_are_normalised_as_pytorch_does_it() -> None:
+    image = torch.randn(2, 3, 4, 5, 6, generator=torch.Generator().manual_seed(3))
+    assert torch.allclose(NORMS["instance"](3)(image), nn.InstanceNorm3d(3, affine=True)(image), atol=1e-5)
 
 
 def test_convolutions_begin_as_he_et_al_have_it() -> None:

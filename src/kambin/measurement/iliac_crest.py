@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from kambin.anatomy.structures import Kind, Side
+from kambin.anatomy.structures import Kind, Level, Side
 from kambin.geometry import FloatArray, Frame
 from kambin.measurement.published import PUBLISHED
 from kambin.measurement.result import Evidence, EvidenceCurve, EvidencePlane, EvidencePoint, NotMeasurable, Quantity
@@ -26,6 +26,7 @@ ILIAC_CREST_HEIGHT = Quantity(
     published=PUBLISHED.get("iliac_crest_height", {}),
 )
 _CAP_MM = 2.0
+_NEAR_TOP_MM = 10.0
 _PITCH_MM = 0.4
 
 
@@ -35,15 +36,19 @@ def iliac_crest_height(model: SpineModel, segment: MotionSegment, side: Side) ->
     Raises
     ------
     NotMeasurable
-        When the hip bone is not labelled, or its crest is cut by the border of the field of view.
+        When the hip bone is not labelled, its highest part is cut by the border of the field of view, or all that is labelled of it lies
+        below the sacral endplate, over which every crest rises.
     """
     hip = model.solid(Kind.HIP, side=side)
     if hip is None:
         raise NotMeasurable(f"no {side} hip bone is labelled")
-    top = _top(hip, model.patient_frame)
-    voxel = model.grid.voxel(top)
-    if (voxel < 0.5).any() or (voxel > np.asarray(model.grid.shape) - 1.5).any():
+    if _is_cut(hip, model):
         raise NotMeasurable(f"the {side} iliac crest is cut by the border of the field of view")
+    top = _top(hip, model.patient_frame)
+    lowest = model.segments[-1]
+    rise_mm = float((top - lowest.lower_endplate.plane.origin_mm) @ model.patient_frame.cranial)
+    if lowest.lower.level is Level.S1 and rise_mm < 0:
+        raise NotMeasurable(f"what is labelled of the {side} hip bone lies below the sacral endplate: its crest is not in it")
     plane = segment.mid_plane
     foot = plane.projected(top)
     evidence = Evidence(
@@ -53,6 +58,14 @@ def iliac_crest_height(model: SpineModel, segment: MotionSegment, side: Side) ->
         view="coronal",
     )
     return float(plane.signed_distance_mm(top)), evidence
+
+
+def _is_cut(hip: Solid, model: SpineModel) -> bool:
+    """Whether the bone meets the border of the field of view near its top, so that it may rise further beyond it."""
+    vertices = hip.mesh.vertices_mm
+    height = model.patient_frame.local(vertices)[:, 2]
+    voxels = model.grid.voxel(vertices[height > height.max() - _NEAR_TOP_MM])
+    return bool((voxels < 0.5).any() or (voxels > np.asarray(model.grid.shape) - 1.5).any())
 
 
 def _top(hip: Solid, frame: Frame) -> FloatArray:

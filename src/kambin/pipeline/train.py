@@ -19,7 +19,7 @@ from kambin.pipeline.train_results import METRICS_FILE, RESULTS, TestRow, mean_o
 from kambin.segmentation.folds import Fold
 from kambin.segmentation.overlap import overlaps
 from kambin.segmentation.preprocess import prepare, restored
-from kambin.segmentation.systems import Setting, System, described, find_system
+from kambin.segmentation.systems import Optimiser, Setting, System, described, find_system
 
 if TYPE_CHECKING:
     import torch
@@ -160,9 +160,10 @@ def _trained(
 
     from kambin.segmentation.combined import predicted_classes
     from kambin.segmentation.losses import loss_of
+    from kambin.segmentation.muon import Muon
     from kambin.segmentation.networks import build_network
     from kambin.segmentation.sources import ScanSource
-    from kambin.segmentation.training import Training, train
+    from kambin.segmentation.training import Training, adam, train
 
     torch.manual_seed(order.seed)
     network = build_network(setting.network.name, len(system.classes), setting.network.options)
@@ -183,7 +184,9 @@ def _trained(
             results.append(overlaps(found, case.classes, len(system.classes), allowed))
         return {key: mean_of([one[index].dice for one in results]) for index, key in enumerate(system.classes.keys[1:])}
 
-    training = Training(network, source, loss_of(setting.recipe, data.targets), setting.recipe, validate, identity, order.seed)
+    recipe = setting.recipe
+    optimiser = Muon if recipe.optimiser is Optimiser.MUON else adam
+    training = Training(network, source, loss_of(recipe, data.targets), recipe, validate, identity, order.seed, optimiser, recipe.average)
     return train(training, place, worker, progress)
 
 

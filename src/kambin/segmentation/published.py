@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from types import MappingProxyType
 
 from kambin.anatomy.structures import Kind, Level, Structure
@@ -13,6 +14,7 @@ from kambin.segmentation.systems import (
     Interpolation,
     Loss,
     NetworkChoice,
+    Optimiser,
     Preprocessing,
     Published,
     Recipe,
@@ -27,6 +29,7 @@ _SACRUM, _S1 = Structure(Kind.SACRUM), Structure(Kind.VERTEBRA, Level.S1)
 _VERTEBRA, _ROOTS = Structure(Kind.VERTEBRA), Structure(Kind.NERVE_ROOT)
 _SPACE = (0.8, 0.8, 0.8)
 _SMALL_UNET = {"widths": (8, 16, 32, 64), "norm": "instance", "up": "trilinear"}
+_quick = partial(Recipe, learning_rate=0.03, optimiser=Optimiser.MUON, average=0.9)
 _AXES = (
     "Axes: the paper's height is taken as right, its width as anterior, its depth as cranial; its asymmetrical cut of the width then "
     "leaves out what is in front and keeps the spinous process, whereas taken otherwise it would cut one side more than the other."
@@ -66,9 +69,9 @@ LIVF_L5S1 = System(
             parameters=5_887_028,
         ),
         "cpu": Setting(
-            Preprocessing((Cut(0.25, -10, 0.75, 10), Cut(0.25, -20, 0.75, 0), Cut()), (1.6, 1.6, 1.6), size=(96, 96, 64)),
+            Preprocessing((Cut(0.25, -10, 0.75, 10), Cut(0.25, -20, 0.75, 0), Cut()), (2.0, 2.0, 2.0), size=(72, 72, 48)),
             NetworkChoice("unet3d", _SMALL_UNET),
-            Recipe(epochs=20, steps=16, batch=2, learning_rate=5e-3, divided_at=(12, 17)),
+            _quick(epochs=12, steps=16, batch=2, divided_at=(8, 11)),
             parameters=365_916,
         ),
     },
@@ -109,9 +112,9 @@ PELD_L5S1 = System(
             parameters=5_887_079,
         ),
         "cpu": Setting(
-            Preprocessing(spacing_mm=(2.4, 2.4, 2.4), size=(112, 112, 48)),
+            Preprocessing(spacing_mm=(2.4, 2.4, 2.4), size=(112, 112, 40)),
             NetworkChoice("unet3d", _SMALL_UNET),
-            Recipe(epochs=24, steps=16, batch=2, learning_rate=5e-3, divided_at=(14, 20)),
+            _quick(epochs=14, steps=16, batch=2, divided_at=(10, 13)),
             parameters=365_943,
         ),
     },
@@ -162,7 +165,7 @@ OBLIQUE_L45 = System(
         "cpu": Setting(
             Preprocessing((Cut(0.25, -40, 0.75, 40), Cut(0.25, -10, 0.75, 10), Cut()), (2.0, 2.0, 2.0), size=(96, 80, 48)),
             NetworkChoice("deeplab3d", {"widths": (12, 24, 48, 64), "norm": "instance"}),
-            Recipe(epochs=40, steps=16, batch=2, learning_rate=5e-3, divided_at=(24, 34), augmentation=Augmentation(10.0, 0.02)),
+            _quick(epochs=16, steps=16, batch=2, divided_at=(11, 14), augmentation=Augmentation(10.0, 0.02)),
             parameters=73_365,
         ),
     },
@@ -216,8 +219,8 @@ SPINECT = System(
         "cpu": Setting(
             Preprocessing(spacing_mm=(1.6, 1.6, 1.6), interpolation=Interpolation.NEAREST),
             NetworkChoice("unet3d", {"widths": (8, 16, 32, 64), "norm": "batch", "up": "transposed"}),
-            Recipe(
-                epochs=20, steps=30, batch=4, learning_rate=5e-3, divided_at=(12, 17), loss=Loss.WEIGHTED_CROSS_ENTROPY,
+            _quick(
+                epochs=12, steps=20, batch=4, divided_at=(8, 11), loss=Loss.WEIGHTED_CROSS_ENTROPY,
                 class_weights=_WEIGHTS, patch=(64, 64, 32), augmentation=_FLIPPED, validation_cases=2,
             ),
             parameters=351_179,

@@ -27,6 +27,13 @@ class Loss(Enum):
     WEIGHTED_CROSS_ENTROPY = "weighted cross-entropy"
 
 
+class Optimiser(Enum):
+    """What makes it small."""
+
+    ADAM = "Adam"
+    MUON = "Muon"
+
+
 class Interpolation(Enum):
     """How a scan is brought to another voxel size."""
 
@@ -121,7 +128,7 @@ class Recipe:
     batch
         Images, or patches, of a step.
     learning_rate, divided_at, divided_by
-        Of Adam; divided after so many epochs.
+        Of the optimiser; divided after so many epochs.
     loss, class_weights
         What is made small; weights are of the weighted loss, one a class, the background first.
     patch
@@ -132,6 +139,10 @@ class Recipe:
         See there.
     validation_cases
         How many are drawn to validate with after each epoch; None for all.
+    optimiser
+        The papers take Adam. Muon goes as far in a third of the steps.
+    average
+        Where it is more than 0, weights are averaged over the last 1 / (1 - average) steps.
     """
 
     epochs: int
@@ -146,6 +157,8 @@ class Recipe:
     centred: float = 0.5
     augmentation: Augmentation = Augmentation()
     validation_cases: int | None = None
+    optimiser: Optimiser = Optimiser.ADAM
+    average: float = 0.0
 
     def learning_rate_in(self, epoch: int) -> float:
         """Of an epoch, counted from 0."""

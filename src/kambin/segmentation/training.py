@@ -211,6 +211,9 @@ class _State:
             share = min(self.share, self.steps / (10 + self.steps))
             for mean, now in zip(self.average.parameters(), self.network.parameters(), strict=True):
                 mean.lerp_(now, 1.0 - share)
+            # What batch normalisation has seen is a mean already.
+            for kept, seen in zip(self.average.buffers(), self.network.buffers(), strict=True):
+                kept.copy_(seen)
 
     def kept(self, entry: Epoch, folder: Path, training: Training) -> None:
         """The epoch written down: the best first, so that ``last.pt`` never tells of a best one that is not there."""

@@ -10,7 +10,8 @@ from torch.nn import functional
 
 NORMS: Mapping[str, Callable[[int], nn.Module]] = {
     "batch": nn.BatchNorm3d,
-    "instance": lambda channels: nn.InstanceNorm3d(channels, affine=True),
+    # The same as `nn.InstanceNorm3d(channels, affine=True)`, which copies each tensor to another layout and back.
+    "instance": lambda channels: nn.GroupNorm(channels, channels),
 }
 
 
