@@ -215,6 +215,17 @@ class TestPartialViews:
         assert result.provenance["levels"][:3] == ["L5", "L4", "L3"]
         assert share_right(some, result, *COLUMN) > 0.999
 
+    @pytest.mark.parametrize(("sides", "is_doubted"), [(("left", "right"), True), (("left",), False)])
+    def test_belly_wall_taken_for_a_crest(self, man: Man, sides: tuple[str, ...], is_doubted: bool) -> None:
+        """Both crests far too high speak against the count; one alone is not believed."""
+        classes = man.classes.copy()
+        for side in sides:
+            hip = np.argwhere(man.where(f"hip_bone_{side}"))
+            x, y, z = hip[hip[:, 2] == hip[:, 2].max()].mean(axis=0).round().astype(int)
+            classes[x - 2 : x + 3, y - 2 : y + 3, z : z + 16] = class_of("hip_bone")
+        told = any("sixth lumbar vertebra" in doubt for doubt in named(classes, man.grid, CLASSES).doubts)
+        assert told is is_doubted
+
     def test_no_hip_no_vessel_no_sacrum(self, man: Man) -> None:
         keep = ["background", "trunk", "vertebral_body", "posterior_arch", "disc"]
         classes = np.where(man.classes <= 3, man.classes, np.where(man.classes == class_of("disc"), 4, 1)).astype(np.uint8)

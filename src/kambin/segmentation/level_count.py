@@ -25,6 +25,8 @@ _PSOAS = (4.5, 0.5)
 _SHIFT, _SHIFT_BY_ONE = 0.55, 0.8
 """Landmarks that together lie farther than this from their usual places, in vertebrae, make the count doubtful; the second, one alone."""
 _LOST = 3.0
+_UNEVEN = 0.6
+"""Crests whose heights differ by more vertebrae than that tell nothing: one of them is not what it was taken for, or cut off."""
 _CREST_APART_MM = 35.0
 """The crests lie farther than this to either side of the column."""
 _RUDIMENTARY = 0.4
@@ -90,13 +92,15 @@ def landmarks(
     """What can be seen beside the column of the iliac crests, the aorta's fork and the upper ends of the psoas."""
     found = []
 
+    def places(points: FloatArray) -> FloatArray:
+        return vertebrae_along(bodies, 0, column.height_mm, column.line.local(points)[:, 2])
+
     def place(points: FloatArray) -> float:
-        along = column.line.local(points)[:, 2]
-        return float(np.median(vertebrae_along(bodies, 0, column.height_mm, along)))
+        return float(np.median(places(points)))
 
     tops = [top for piece in _large_pieces(hips, 3_000.0) if (top := _top(hips, piece)) is not None]
     tops = [top for top in tops if np.abs(column.line.local(top[None])[0, 0]) > _CREST_APART_MM]
-    if tops:
+    if tops and np.ptp(places(np.array(tops))) < _UNEVEN:
         found.append(Landmark("the iliac crests meet it", place(np.array(tops)), *_CREST))
     if len(aorta) and len(branches):
         fork = _fork(aorta, branches)
