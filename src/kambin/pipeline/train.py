@@ -222,7 +222,7 @@ def _tested(
     system: System, setting: Setting, data: TrainingData, network: nn.Module, device: torch.device, progress: Progress
 ) -> Iterator[TestRow]:
     """Every test case through the network and back into its own voxels."""
-    from kambin.segmentation.combined import predicted_classes
+    from kambin.segmentation.combined import predicted
 
     network = network.to(device)
     allowed = data.targets.membership()
@@ -233,6 +233,6 @@ def _tested(
         rest = data.targets.rest(labelled_classes(system, case))
         truth, _ = classes_of(system, loaded, rest, "background")
         ready = prepare(loaded.scan.values, loaded.scan.grid, setting.preprocessing)
-        found = restored(predicted_classes(network, ready.image, setting.windows, device), ready.grid, loaded.scan.grid)
+        found = restored(predicted(network, ready.image, setting.windows, device), ready.grid, loaded.scan.grid)
         for key, result in zip(system.classes.keys[1:], overlaps(found, truth, len(system.classes), allowed), strict=True):
             yield TestRow(name, key, result)

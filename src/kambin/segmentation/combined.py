@@ -13,10 +13,10 @@ from kambin.segmentation.sources import padded_part
 from kambin.segmentation.systems import Windows
 
 
-def predicted_classes(
+def predicted(
     network: nn.Module, image: npt.NDArray[np.float32], windows: Windows | None, device: torch.device
-) -> npt.NDArray[np.uint8]:
-    """The likeliest class of every voxel.
+) -> npt.NDArray[np.float32]:
+    """The probability of every class at every voxel, (classes, x, y, z).
 
     Parameters
     ----------
@@ -33,8 +33,16 @@ def predicted_classes(
     with torch.no_grad(), torch.autocast(device.type, enabled=device.type == "cuda"):
         if windows is None:
             scores = network(torch.from_numpy(np.ascontiguousarray(image))[None, None].to(device))
-            return np.asarray(scores[0].argmax(dim=0).to(torch.uint8).cpu().numpy())
-        return np.asarray(summed(network, image, windows, device).argmax(dim=0).to(torch.uint8).numpy())
+            return np.asarray(functional.softmax(scores.float(), dim=1)[0].cpu().numpy())
+        total = summed(network, image, windows, device)
+        return np.asarray((total / total.sum(dim=0)).numpy())
+
+
+def predicted_classes(
+    network: nn.Module, image: npt.NDArray[np.float32], windows: Windows | None, device: torch.device
+) -> npt.NDArray[np.uint8]:
+    """The likeliest class of every voxel; arguments as those of `predicted`."""
+    return np.asarray(predicted(network, image, windows, device).argmax(axis=0), dtype=np.uint8)
 
 
 @torch.no_grad()

@@ -87,9 +87,27 @@ def prepare_classes(classes: npt.NDArray[np.uint8], grid: Grid, preprocessing: P
     return np.asarray(nearest(classes, grid, outer, outside=outside), dtype=np.uint8)
 
 
-def restored(classes: npt.NDArray[np.uint8], grid: Grid, original: Grid) -> npt.NDArray[np.uint8]:
-    """A prediction in the scan's own voxels, by the nearest one; background where the network did not look."""
-    return np.asarray(nearest(classes, grid, original), dtype=np.uint8)
+def restored(probabilities: npt.NDArray[np.float32], grid: Grid, original: Grid) -> npt.NDArray[np.uint8]:
+    """The likeliest class of each of the scan's own voxels, background where the network did not look.
+
+    Parameters
+    ----------
+    probabilities
+        Of every class, shape (classes, x, y, z). They are interpolated, so that outlines are finer than the network's voxels.
+    grid
+        Where these are.
+    original
+        The scan's.
+    """
+    looked = nearest(np.ones(grid.shape, dtype=np.bool_), grid, original)
+    wider = grid.crop([-1, -1, -1], np.asarray(grid.shape) + 1)
+    classes = np.zeros(original.shape, dtype=np.uint8)
+    best = np.zeros(original.shape, dtype=np.float32)
+    for index, share in enumerate(probabilities):
+        found = linear(np.pad(share, 1, mode="edge"), wider, original)
+        np.putmask(classes, found > best, index)
+        np.maximum(best, found, out=best)
+    return np.where(looked, classes, 0).astype(np.uint8)
 
 
 def _with_spacing(grid: Grid, spacing_mm: tuple[float, float, float]) -> Grid:
