@@ -30,6 +30,8 @@ UPWARD = (Level.L5, Level.L4, Level.L3, Level.L2, Level.L1, Level.T12)
 """What the labels 1, 2, … of the vertebrae stand for; the one after is T11, which Kambin does not name."""
 
 WHOLE = (Kind.VERTEBRA, Kind.BODY, Kind.ENDPLATE, Kind.ARCH)
+COMMON_ILIAC_MM = 30.0
+"""About so far below the top of the sacrum the common iliac vessels divide."""
 
 
 @dataclass(frozen=True)
@@ -153,6 +155,9 @@ def ct_rows(data: Path, order: SegmentOrder, out: Path) -> list[dict[str, object
         if name in ("aorta", "vena cava"):  # ours begins where the field of view of its training did
             top = np.flatnonzero(other["vertebra L1"].any(axis=(0, 1)))[-1]
             one, two = one[:, :, :top], two[:, :, :top]
+        if "iliac" in name:  # TotalSegmentator's go on as the external ones, into the groin
+            last = np.flatnonzero(other["sacrum"].any(axis=(0, 1)))[-1] - round(COMMON_ILIAC_MM / scan.grid.spacing_mm[2])
+            one, two = one[:, :, last:], two[:, :, last:]
         overlap = round(dice(one, two), 4)
         found_as = max(vertebrae, key=lambda other_name: int((own[other_name] & other[name]).sum())) if name in vertebrae else ""
         doubts = " | ".join(made.segmentation.doubts)
