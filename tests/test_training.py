@@ -28,7 +28,7 @@ from kambin.segmentation.export import onnx_bytes, settings_of, write_bundle
 from kambin.segmentation.losses import CrossEntropy, SoftDice, loss_of
 from kambin.segmentation.networks import BUILDERS, build_network
 from kambin.segmentation.networks.unet3d import NORMS
-from kambin.segmentation.published import LIVF_L5S1, SPINECT, SYSTEMS
+from kambin.segmentation.published import LIVF_L5S1, SYSTEMS
 from kambin.segmentation.sources import PreparedCase, ScanSource
 from kambin.segmentation.systems import Augmentation, Recipe, Windows
 from kambin.segmentation.targets import Targets

@@ -18,6 +18,7 @@ from kambin.geometry import Frame
 from kambin.phantom.column import Column
 from kambin.phantom.column_line import ColumnLine, column_line
 from kambin.phantom.compose import Common, Cut, Offset, Union
+from kambin.phantom.diaphragm import crus
 from kambin.phantom.field import Ellipsoid, Field
 from kambin.phantom.loft import Loft, Section, loft, outline_level
 from kambin.phantom.parameters import PatientParameters
@@ -69,6 +70,7 @@ def muscle_fat(parameters: PatientParameters, name: str) -> float:
 def muscle_pieces(parameters: PatientParameters, column: Column) -> tuple[Piece, ...]:
     """All muscles, for painting; only the psoas has a name."""
     line = column_line(parameters, column)
+    vessels = build_vessels(parameters, column)
     psoas = build_psoas(parameters, column)
     # However thin the fat, no muscle reaches the skin.
     under_skin = Offset(build_trunk(parameters, line), -SKIN_MM - 2.0)
@@ -85,6 +87,7 @@ def muscle_pieces(parameters: PatientParameters, column: Column) -> tuple[Piece,
         beside = Cut(quadratus(line, side), (Offset(psoas[side], 1.6), Offset(back, 1.4)), 2.0)
         pieces.append(Piece(beside, (Layer(flesh["quadratus"]),)))
         pieces += _clefts(parameters, column, side)
+        pieces.append(Piece(crus(line, vessels, side), (Layer(flesh["psoas"]),)))
     pieces += [Piece(shape, (Layer(flesh["psoas"]),), Structure(Kind.PSOAS, side=side)) for side, shape in psoas.items()]
     return tuple(pieces)
 
