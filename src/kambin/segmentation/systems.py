@@ -130,7 +130,7 @@ class Recipe:
     learning_rate, divided_at, divided_by
         Of the optimiser; divided after so many epochs.
     loss, class_weights
-        What is made small; weights are of the weighted loss, one a class, the background first.
+        What is made small; weights are of its cross-entropy, one a class, the background first.
     patch
         Size of the parts that are learnt from; None for whole images.
     centred
