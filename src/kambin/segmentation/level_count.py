@@ -92,16 +92,12 @@ def landmarks(
     """What can be seen beside the column of the iliac crests, the aorta's fork and the upper ends of the psoas."""
     found = []
 
-    def places(points: FloatArray) -> FloatArray:
-        return vertebrae_along(bodies, 0, column.height_mm, column.line.local(points)[:, 2])
-
     def place(points: FloatArray) -> float:
-        return float(np.median(places(points)))
+        return float(np.median(_places(column, bodies, points)))
 
-    tops = [top for piece in _large_pieces(hips, 3_000.0) if (top := _top(hips, piece)) is not None]
-    tops = [top for top in tops if np.abs(column.line.local(top[None])[0, 0]) > _CREST_APART_MM]
-    if tops and np.ptp(places(np.array(tops))) < _UNEVEN:
-        found.append(Landmark("the iliac crests meet it", place(np.array(tops)), *_CREST))
+    crests = crest_places(column, bodies, hips)
+    if len(crests) and not are_uneven(crests):
+        found.append(Landmark("the iliac crests meet it", float(np.median(crests)), *_CREST))
     if len(aorta) and len(branches):
         fork = _fork(aorta, branches)
         if fork is not None:
@@ -111,6 +107,22 @@ def landmarks(
         found.append(Landmark("the psoas begins", place(np.array(tops)), *_PSOAS))
     # What lies this far off is not what it was taken for.
     return tuple(mark for mark in found if abs(mark.place - mark.usual) < _LOST)
+
+
+def crest_places(column: Column, bodies: tuple[Body, ...], hips: Places) -> FloatArray:
+    """Where the tops of the hip bones lie along the column, in vertebrae from the middle of the lowest; those that are in view."""
+    tops = [top for piece in _large_pieces(hips, 3_000.0) if (top := _top(hips, piece)) is not None]
+    tops = [top for top in tops if np.abs(column.line.local(top[None])[0, 0]) > _CREST_APART_MM]
+    return _places(column, bodies, np.array(tops).reshape(-1, 3))
+
+
+def are_uneven(crests: FloatArray) -> bool:
+    """Whether crests lie at such different heights that they tell nothing."""
+    return len(crests) > 0 and float(np.ptp(crests)) >= _UNEVEN
+
+
+def _places(column: Column, bodies: tuple[Body, ...], points: FloatArray) -> FloatArray:
+    return vertebrae_along(bodies, 0, column.height_mm, column.line.local(points)[:, 2])
 
 
 def _large_pieces(places: Places, least_mm3: float) -> list[int]:

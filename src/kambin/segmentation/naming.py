@@ -33,6 +33,8 @@ from kambin.segmentation.column_order import Body, Column, divided_column
 from kambin.segmentation.level_count import (
     UPWARDS,
     against,
+    are_uneven,
+    crest_places,
     disc_share,
     guessed_from,
     landmarks,
@@ -229,6 +231,8 @@ def _counted(work: _Work, column: Column, end: LowerEnd, discs: Places) -> _Coun
     vertebrae = tuple(b for b, belongs in zip(column.bodies, end.belongs, strict=True) if belongs is Belongs.VERTEBRA)
     arteries = work.of(Kind.ILIAC_ARTERY)
     marks = landmarks(column, vertebrae, work.of(Kind.HIP), work.of(Kind.AORTA), arteries, work.of(Kind.PSOAS))
+    if are_uneven(crest_places(column, vertebrae, work.of(Kind.HIP))):
+        work.doubts.append("The iliac crests were found at different heights and were not used to check the levels: look at the hip bones.")
     lowest, source = end.missing, "sacrum"
     if end.has_sacrum:
         if end.missing:
