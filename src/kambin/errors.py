@@ -33,6 +33,14 @@ class InputError(KambinError):
         text = f"{self.subject}: " + "; ".join(problem.rstrip(".") for problem in problems) + "."
         super().__init__(text if hint is None else f"{text} {hint}")
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """So that it comes through from another process whole: exceptions are pickled by their one text otherwise."""
+        return (_again, (type(self), self.subject, self.problems, self.hint))
+
+
+def _again(kind: type[InputError], subject: str, problems: tuple[str, ...], hint: str | None) -> InputError:
+    return kind(subject, *problems, hint=hint)
+
 
 class OutputError(InputError):
     """A place that cannot be written to: not permitted, full, or holding an earlier run."""
