@@ -25,7 +25,7 @@ from kambin.segmentation.bundle import read_model
 from kambin.segmentation.classes import UNKNOWN, ClassSet
 from kambin.segmentation.combined import predicted_classes, summed
 from kambin.segmentation.export import onnx_bytes, settings_of, write_bundle
-from kambin.segmentation.losses import CrossEntropy, SoftDice, loss_of
+from kambin.segmentation.losses import CrossEntropy, OfScores, SoftDice, loss_of
 from kambin.segmentation.networks import BUILDERS, build_network
 from kambin.segmentation.networks.unet3d import NORMS
 from kambin.segmentation.published import LIVF_L5S1, SYSTEMS
@@ -53,14 +53,14 @@ def voxel(number: int) -> torch.Tensor:
 
 
 def test_cross_entropy_of_a_labelled_voxel_is_the_logarithm_of_its_class() -> None:
-    loss = CrossEntropy(Targets.of(CLASSES))
+    loss = OfScores(CrossEntropy(Targets.of(CLASSES)))
     assert float(loss(scores_of(0.1, 0.2, 0.3, 0.4), voxel(2))) == pytest.approx(-math.log(0.3))
 
 
 def test_where_a_structure_was_not_labelled_its_probability_counts_as_background() -> None:
     targets = Targets.of(CLASSES, [("disc_L5",)])
     rest = targets.rest(("disc_L5",))
-    loss = CrossEntropy(targets)
+    loss = OfScores(CrossEntropy(targets))
     scores = scores_of(0.1, 0.2, 0.3, 0.4).requires_grad_()
     value = loss(scores, voxel(rest))
     assert float(value.detach()) == pytest.approx(-math.log(0.1 + 0.3 + 0.4))
@@ -73,7 +73,7 @@ def test_where_a_structure_was_not_labelled_its_probability_counts_as_background
 
 def test_nothing_is_learnt_from_unknown_voxels() -> None:
     targets = Targets.of(CLASSES)
-    for loss in (CrossEntropy(targets), SoftDice(targets)):
+    for loss in (OfScores(CrossEntropy(targets)), OfScores(SoftDice(targets))):
         one, other = (scores_of(*p).requires_grad_() for p in ((0.1, 0.2, 0.3, 0.4), (0.7, 0.1, 0.1, 0.1)))
         values = [loss(scores, voxel(UNKNOWN)) for scores in (one, other)]
         assert float(values[0].detach()) == pytest.approx(float(values[1].detach()))
@@ -83,7 +83,7 @@ def test_nothing_is_learnt_from_unknown_voxels() -> None:
 
 
 def test_weights_are_those_of_the_true_class() -> None:
-    loss = CrossEntropy(Targets.of(CLASSES), (1.0, 2.0, 4.0, 1.0))
+    loss = OfScores(CrossEntropy(Targets.of(CLASSES), (1.0, 2.0, 4.0, 1.0)))
     scores = torch.cat([scores_of(0.1, 0.2, 0.3, 0.4)] * 2, dim=2)
     numbers = torch.tensor([1, 2], dtype=torch.uint8).reshape(1, 2, 1, 1)
     expected = -(2 * math.log(0.2) + 4 * math.log(0.3)) / 6
@@ -99,7 +99,8 @@ def test_dice_is_that_of_monai_where_all_is_labelled() -> None:
     scores = torch.randn((2, 4, 5, 6, 7), generator=generator)
     numbers = torch.randint(0, 4, (2, 5, 6, 7), generator=generator)
     other = monai.DiceLoss(softmax=True, to_onehot_y=True, batch=True, smooth_nr=1.0, smooth_dr=1.0)
-    assert float(SoftDice(Targets.of(CLASSES))(scores, numbers)) == pytest.approx(float(other(scores, numbers[:, None])), abs=1e-6)
+    ours = OfScores(SoftDice(Targets.of(CLASSES)))
+    assert float(ours(scores, numbers)) == pytest.approx(float(other(scores, numbers[:, None])), abs=1e-6)
 
 
 def test_a_set_of_one_class_is_that_class_for_dice() -> None:
@@ -110,13 +111,14 @@ def test_a_set_of_one_class_is_that_class_for_dice() -> None:
     numbers = torch.randint(0, 4, (1, 4, 4, 5), generator=generator)
     wide = torch.cat([scores, scores[..., :1]], dim=-1)
     unknown = torch.cat([numbers, torch.full((1, 4, 4, 1), UNKNOWN)], dim=-1)
-    assert float(SoftDice(targets)(wide, unknown)) == pytest.approx(float(SoftDice(targets)(scores, numbers)), abs=1e-6)
+    loss = OfScores(SoftDice(targets))
+    assert float(loss(wide, unknown)) == pytest.approx(float(loss(scores, numbers)), abs=1e-6)
 
 
 def test_a_voxel_of_a_set_is_wrong_for_a_class_outside_the_set() -> None:
     targets = Targets.of(CLASSES, [("disc_L5",)])
     rest = targets.rest(("disc_L5",))
-    loss = SoftDice(targets)
+    loss = OfScores(SoftDice(targets))
     # of four classes only the disc is told there: 2 * 0 + 1 over 0.2 + 1; the three others are undefined, 1 each
     assert float(loss(scores_of(0.1, 0.2, 0.3, 0.4), voxel(rest))) == pytest.approx(1 - (3 + 1 / 1.2) / 4)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,13 +17,14 @@ from kambin.segmentation.workers import Worker
 
 SCRIPT = """
 import sys
+from dataclasses import replace
 from pathlib import Path
 from test_workers import plain_training
 from kambin.segmentation.training import train
 from kambin.segmentation.workers import joined
 
 with joined("cpu") as worker:
-    train(plain_training(worker.rank, worker.count), Path(sys.argv[1]), worker)
+    train(plain_training(worker.rank, worker.count), Path(sys.argv[1]), replace(worker, may_halve=False))
 """
 
 
@@ -50,7 +52,7 @@ def test_two_processes_train_as_one_does(tmp_path: Path) -> None:
     one, two = tmp_path / "one", tmp_path / "two"
     one.mkdir()
     two.mkdir()
-    log = train(plain_training(), one, Worker(torch.device("cpu")))
+    log = train(plain_training(), one, Worker(torch.device("cpu"), may_halve=False))
     (tmp_path / "script.py").write_text(SCRIPT)
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent), "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
@@ -84,3 +86,16 @@ except InputError as error:
 """
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert "pip install 'kambin[train]'" in told
+
+
+@pytest.mark.parametrize("units", [True, False])
+def test_half_precision_is_used_where_matrix_units_make_it_quicker(monkeypatch: pytest.MonkeyPatch, units: bool) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"amx_bf16": units}, raising=False)
+    dense, apart = torch.nn.Conv3d(2, 2, 3), torch.nn.Conv3d(2, 2, 3, groups=2)
+    worker, image = Worker(torch.device("cpu")), torch.zeros(1, 2, 4, 4, 4)
+    with worker.mixed(dense):
+        assert dense(image).dtype == (torch.bfloat16 if units else torch.float32)
+    with worker.mixed(apart):
+        assert apart(image).dtype == torch.float32
+    with replace(worker, may_halve=False).mixed(dense):
+        assert dense(image).dtype == torch.float32

@@ -213,9 +213,9 @@ def _identity(order: AnyOrder, setting: AnySetting, maps: Sequence[TissueMap]) -
 
 
 def _loss(setting: AnySetting, targets: Any) -> nn.Module:
-    from kambin.segmentation.losses import CrossEntropy, SoftDice, Sum
+    from kambin.segmentation.losses import CrossEntropy, OfScores, SoftDice
 
-    return Sum(SoftDice(targets), CrossEntropy(targets, setting.recipe.weights))
+    return OfScores(SoftDice(targets), CrossEntropy(targets, setting.recipe.weights))
 
 
 def _dice(network: nn.Module, pictures: Sequence[tuple[Any, Any]]) -> dict[str, float]:

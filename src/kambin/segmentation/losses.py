@@ -24,6 +24,8 @@ _SMOOTH = 1.0
 class CrossEntropy(nn.Module):
     """Mean of ``-log(sum of p over S)`` over the voxels that teach anything, weighted.
 
+    Takes log-probabilities (n, classes, x, y, z), as `OfScores` makes them, and class maps (n, x, y, z) of whole numbers.
+
     Parameters
     ----------
     targets
@@ -44,10 +46,9 @@ class CrossEntropy(nn.Module):
         self.register_buffer("weights", of_number)
         self.classes = self.allowed.shape[1]
 
-    def forward(self, scores: Tensor, numbers: Tensor) -> Tensor:
-        """Loss of scores (n, classes, x, y, z) against class maps (n, x, y, z) of whole numbers."""
+    def forward(self, logs: Tensor, numbers: Tensor) -> Tensor:
+        """The loss."""
         numbers = numbers.long()
-        logs = functional.log_softmax(scores.float(), dim=1)
         known = numbers < self.classes
         loss = -logs.gather(1, torch.where(known, numbers, 0).unsqueeze(1)).squeeze(1)
         if not known.all():
@@ -60,6 +61,8 @@ class CrossEntropy(nn.Module):
 
 class SoftDice(nn.Module):
     """1 less the mean soft Dice of all classes, of the whole batch.
+
+    Takes what `CrossEntropy` takes.
 
     Parameters
     ----------
@@ -76,10 +79,10 @@ class SoftDice(nn.Module):
         count = self.allowed.sum(dim=1)
         self.register_buffer("_several", (count > 1) & (count < self.classes))
 
-    def forward(self, scores: Tensor, numbers: Tensor) -> Tensor:
-        """Loss of scores (n, classes, x, y, z) against class maps (n, x, y, z) of whole numbers."""
+    def forward(self, logs: Tensor, numbers: Tensor) -> Tensor:
+        """The loss."""
         numbers = numbers.long()
-        found = functional.softmax(scores.float(), dim=1)
+        found = logs.exp()
         axes = (0, 2, 3, 4)
         single = numbers < self.classes
         told = single.unsqueeze(1)
@@ -95,22 +98,23 @@ class SoftDice(nn.Module):
         return loss
 
 
-class Sum(nn.Module):
-    """Several losses in equal parts."""
+class OfScores(nn.Module):
+    """Several losses in equal parts, of a network's scores: these are brought to log-probabilities once, in single precision."""
 
     def __init__(self, *losses: nn.Module) -> None:
         super().__init__()
         self.losses = nn.ModuleList(losses)
 
     def forward(self, scores: Tensor, numbers: Tensor) -> Tensor:
-        """Their sum."""
-        total: Tensor = torch.stack([loss(scores, numbers) for loss in self.losses]).sum()
+        """Loss of scores (n, classes, x, y, z) against class maps (n, x, y, z) of whole numbers."""
+        logs = functional.log_softmax(scores.float(), dim=1)
+        total: Tensor = torch.stack([loss(logs, numbers) for loss in self.losses]).sum()
         return total
 
 
 _BUILDERS: dict[Loss, Callable[[Targets, Sequence[float] | None], nn.Module]] = {
-    Loss.DICE_AND_CROSS_ENTROPY: lambda targets, weights: Sum(SoftDice(targets), CrossEntropy(targets, weights)),
-    Loss.WEIGHTED_CROSS_ENTROPY: CrossEntropy,
+    Loss.DICE_AND_CROSS_ENTROPY: lambda targets, weights: OfScores(SoftDice(targets), CrossEntropy(targets, weights)),
+    Loss.WEIGHTED_CROSS_ENTROPY: lambda targets, weights: OfScores(CrossEntropy(targets, weights)),
 }
 
 

@@ -253,7 +253,7 @@ def _one_epoch(
         images, classes = coming.result()
         if step + 1 < steps:
             coming = ahead.submit(batch, epoch * steps + step + 1)
-        total += _one_step(state, images.to(worker.device, memory_format=_LAYOUT), classes.to(worker.device))
+        total += _one_step(state, worker, images.to(worker.device, memory_format=_LAYOUT), classes.to(worker.device))
         shown((step + 1) / steps)
     loss = worker.agreed(total / steps)
     if not math.isfinite(loss):
@@ -262,9 +262,9 @@ def _one_epoch(
     return loss
 
 
-def _one_step(state: _State, images: Tensor, classes: Tensor) -> float:
+def _one_step(state: _State, worker: Worker, images: Tensor, classes: Tensor) -> float:
     state.optimiser.zero_grad(set_to_none=True)
-    with torch.autocast(images.device.type, enabled=images.device.type == "cuda"):
+    with worker.mixed(state.network):
         scores = state.shared(images)
     loss = state.loss(scores, classes)
     state.scaler.scale(loss).backward()

@@ -23,15 +23,29 @@ class Worker:
         Where it computes.
     rank, count
         Which of how many it is; the first one validates and writes.
+    may_halve
+        Whether a network may be run in half precision while it learns.
     """
 
     device: torch.device
     rank: int = 0
     count: int = 1
+    may_halve: bool = True
 
     @property
     def is_first(self) -> bool:
         return self.rank == 0
+
+    def mixed(self, network: nn.Module) -> torch.autocast:
+        """The context in which a network is run while it learns: in half precision where that is quicker and as good.
+
+        On CUDA GPUs, and on processors with matrix units for bfloat16 (AMX), where convolutions are five times as quick; those of single
+        channels take twice as long there, so networks that have them, and all on other processors, run in single precision.
+        """
+        if self.device.type == "cuda":
+            return torch.autocast("cuda", enabled=self.may_halve)
+        dense = all(layer.groups == 1 for layer in network.modules() if isinstance(layer, nn.Conv3d))
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.may_halve and dense and _has_matrix_units())
 
     def shared(self, network: nn.Module) -> nn.Module:
         """The network with its gradients averaged over all processes."""
@@ -88,6 +102,12 @@ def joined(device: str = "auto") -> Iterator[Worker]:
         yield Worker(found, rank, count)
     finally:
         dist.destroy_process_group()
+
+
+def _has_matrix_units() -> bool:
+    """Whether the processor multiplies matrices of bfloat16 by itself."""
+    capabilities = getattr(torch.cpu, "get_capabilities", dict)  # not in older PyTorch
+    return bool(capabilities().get("amx_bf16", False))
 
 
 def _device(name: str, local: int) -> torch.device:
