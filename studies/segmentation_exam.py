@@ -25,7 +25,10 @@ from kambin.io import read_scan, read_segmentation
 from kambin.pipeline.segment import SegmentOrder, segment_scan
 from kambin.volume import Segmentation
 
-COLUMNS = ("set", "case", "structure", "dice", "dice_any_level", "found_as", "truth_ml", "found_ml", "dice_in_slices", "seconds", "doubts")
+COLUMNS = (
+    "set", "case", "structure", "dice", "dice_any_level", "found_as", "truth_ml", "found_ml", "dice_in_slices", "dice_in_middle", "seconds",
+    "doubts",
+)  # fmt: skip
 UPWARD = (Level.L5, Level.L4, Level.L3, Level.L2, Level.L1, Level.T12)
 """What the labels 1, 2, … of the vertebrae stand for; the one after is T11, which Kambin does not name."""
 
@@ -60,6 +63,18 @@ def cases(data: Path) -> Iterator[Case]:
         yield Case("mr-ivd", name, path.with_name(f"{name}.nii.gz"), path, discs)
 
 
+_MIDDLE = 0.2
+"""Share of its labelled sagittal slices that is left out on either side of a structure: thick slices that hold a part of it only are drawn
+or not as the reader pleases, and its side walls with them."""
+
+
+def middle(labelled: npt.NDArray[np.bool_]) -> slice:
+    """The middle three fifths of the sagittal slices in which a structure was drawn."""
+    drawn = np.flatnonzero(labelled)
+    first, end = int(drawn[0]), int(drawn[-1]) + 1
+    return slice(round(first + _MIDDLE * (end - first)), round(end - _MIDDLE * (end - first)))
+
+
 def dice(one: npt.NDArray[np.bool_], other: npt.NDArray[np.bool_]) -> float:
     """Overlap of two masks; NaN where both are empty."""
     total = int(one.sum()) + int(other.sum())
@@ -92,13 +107,16 @@ def rows_of(case: Case, order: SegmentOrder, out: Path) -> list[dict[str, object
         any_level = round(dice(found[best], mask), 4) if best else 0.0
         labelled = mask.any(axis=(1, 2))  # sagittal slices in which somebody drew this structure
         in_slices = round(dice(own[labelled], mask[labelled]), 4)
-        compared = (round(dice(own, mask), 4), any_level, str(best) if best else "nothing", ml(mask, scan), ml(own, scan), in_slices)
+        core = middle(labelled)
+        in_middle = round(dice(own[core], mask[core]), 4)
+        volumes = ml(mask, scan), ml(own, scan)
+        compared = (round(dice(own, mask), 4), any_level, str(best) if best else "nothing", *volumes, in_slices, in_middle)
         rows.append(row(case, str(structure), *compared, round(made.seconds, 1), " | ".join(made.segmentation.doubts)))
     return rows
 
 
 def row(case: Case, structure: str, *values: object, doubts: str = "") -> dict[str, object]:
-    filled = list(values) if values else [0.0, 0.0, "nothing", "", "", 0.0, "", doubts]
+    filled = list(values) if values else [0.0, 0.0, "nothing", "", "", 0.0, 0.0, "", doubts]
     return dict(zip(COLUMNS, [case.group, case.name, structure, *filled], strict=True))
 
 
@@ -161,7 +179,7 @@ def ct_rows(data: Path, order: SegmentOrder, out: Path) -> list[dict[str, object
         overlap = round(dice(one, two), 4)
         found_as = max(vertebrae, key=lambda other_name: int((own[other_name] & other[name]).sum())) if name in vertebrae else ""
         doubts = " | ".join(made.segmentation.doubts)
-        rows.append(row(case, name, overlap, overlap, found_as, ml(two, scan), ml(one, scan), "", round(made.seconds, 1), doubts))
+        rows.append(row(case, name, overlap, overlap, found_as, ml(two, scan), ml(one, scan), "", "", round(made.seconds, 1), doubts))
     return rows
 
 
@@ -216,17 +234,17 @@ def table(path: Path) -> str:
     """Markdown: each set's mean, then every case, worst first."""
     with path.open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
-    lines = ["| set | structures | mean Dice | median | lowest | levels right | Dice whatever the level | Dice in labelled slices |"]
-    lines.append("|---" * 8 + "|")
+    columns = ["set", "structures", "mean Dice", "median", "lowest", "levels right", "Dice whatever the level", "Dice in labelled slices"]
+    lines = [f"| {' | '.join([*columns, 'in their middle'])} |"]
+    lines.append("|---" * 9 + "|")
     for group in dict.fromkeys(r["set"] for r in rows):
         own = [r for r in rows if r["set"] == group]
         values = np.array([float(r["dice"]) for r in own])
         any_level = np.array([float(r["dice_any_level"]) for r in own])
         right, told = sum(r["found_as"] == r["structure"] for r in own), sum(bool(r["found_as"]) for r in own)
         figures = f"{values.mean():.3f} | {np.median(values):.3f} | {values.min():.3f}"
-        in_slices = [float(r["dice_in_slices"]) for r in own if r["dice_in_slices"]]
-        alone = f"{np.mean(in_slices):.3f}" if in_slices else "–"
-        lines.append(f"| {group} | {len(own)} | {figures} | {right} of {told} | {any_level.mean():.3f} | {alone} |")
+        parts = " | ".join(_mean_of(own, column) for column in ("dice_in_slices", "dice_in_middle"))
+        lines.append(f"| {group} | {len(own)} | {figures} | {right} of {told} | {any_level.mean():.3f} | {parts} |")
     lines += ["", "| case | mean Dice | lowest | levels right | doubts |", "|---|---|---|---|---|"]
     names = dict.fromkeys((r["set"], r["case"]) for r in rows)
     by_case = {name: [r for r in rows if (r["set"], r["case"]) == name] for name in names}
@@ -238,6 +256,11 @@ def table(path: Path) -> str:
         figures = f"{np.mean(values):.3f} | {min(values):.3f} ({worst['structure']})"
         lines.append(f"| {name[1]} | {figures} | {right} of {told} | {own[0]['doubts']} |")
     return "\n".join(lines) + "\n"
+
+
+def _mean_of(rows: list[dict[str, str]], column: str) -> str:
+    values = [float(r[column]) for r in rows if r[column]]
+    return f"{np.mean(values):.3f}" if values else "–"
 
 
 def main() -> None:

@@ -91,6 +91,24 @@ class TestWhole:
         assert result.doubts == ()
         assert np.array_equal(before, man.classes)
 
+    def test_no_psoas_above_the_lower_rim_of_t12(self, man: Man) -> None:
+        """Lung, liver and spleen beside T12, cut to a strip by a narrow field of view, look like a muscle that goes on upwards."""
+        classes = man.classes.copy()
+        body = np.argwhere(man.where("vertebral_body_T12"))
+        middle = body.mean(axis=0).round().astype(int)
+        strip = np.zeros(classes.shape, dtype=bool)
+        strip[body[:, 0].max() + 2 : body[:, 0].max() + 6, middle[1] - 5 : middle[1] + 5, middle[2] : middle[2] + 12] = True
+        joined = np.argwhere(man.where("psoas_right")).max(axis=0)[2]
+        strip[body[:, 0].max() + 2 : body[:, 0].max() + 4, middle[1] - 2 : middle[1] + 2, joined - 3 : middle[2]] = True
+        strip &= np.isin(classes, (0, 1))
+        classes[strip] = class_of("psoas")
+        result = named(classes, man.grid, CLASSES)
+        low = np.argwhere(man.where("vertebral_body_T12"))[:, 2].min()
+        psoas = np.isin(result.labels, [number("psoas_right"), number("psoas_left")])
+        assert np.argwhere(psoas)[:, 2].max() <= low + 3
+        assert share_right(man, result, Kind.PSOAS) == 1.0
+        assert any("psoas" in doubt and "left out" in doubt for doubt in result.doubts)
+
     @pytest.mark.parametrize(("axis", "degrees"), [(1, 30.0), (1, -30.0), (0, 25.0), (2, 20.0)])
     def test_turned_patient(self, man: Man, axis: int, degrees: float) -> None:
         """A column leaning by 30° either way, a flexed one, a patient who lies turned."""

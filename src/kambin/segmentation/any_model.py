@@ -38,7 +38,7 @@ CLASSES = ClassSet(
 )
 COLUMN = (Kind.BODY, Kind.ARCH, Kind.SACRUM, Kind.DISC, Kind.DURAL_SAC, Kind.NERVE_ROOT)
 """About these two pictures of three are centred."""
-NETWORK: Mapping[str, Any] = MappingProxyType({"widths": (24, 48, 96, 160), "depths": (1, 2, 2, 2)})
+NETWORK: Mapping[str, Any] = MappingProxyType({"widths": (32, 64, 128, 192), "depths": (1, 2, 2, 2), "fine": 16})
 SPACING_MM = 1.5
 
 
@@ -71,13 +71,13 @@ class AnyRecipe:
         Pictures of these.
     """
 
-    epochs: int = 60
-    steps: int = 100
+    epochs: int = 28
+    steps: int = 200
     batch: int = 2
     rate: float = 0.03
     annealed_from: float = 0.35
     weights: tuple[float, ...] = (1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 2.0, 1.0, 1.0, 1.5, 1.5, 2.0, 2.0)
-    small_until: float = 0.4
+    small_until: float = 0.3
     small: tuple[tuple[int, int, int], ...] = ((48, 64, 64), (64, 48, 64), (64, 64, 48), (32, 80, 80))
     widened_over: int = 2000
     average: float = 0.998

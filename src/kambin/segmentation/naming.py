@@ -52,6 +52,8 @@ _LEAST_BODY_MM3, _LEAST_SACRUM_MM3 = 3000.0, 10_000.0
 _APART_MM = 8.0
 _BESIDE_MM = 65.0
 """So near to the column's middle come psoas, aorta and vena cava at least somewhere; what was taken for them in the belly wall does not."""
+_RIM_MM = 5.0
+"""Of T12, from which the psoas may still begin."""
 _BROKEN_MM = 8.0
 """So far apart may the parts of a bone or muscle be that was found broken."""
 _UNSURE = 0.5
@@ -345,7 +347,8 @@ def _name_sides(work: _Work, line: ColumnLine, sacrum: Places) -> None:
     psoas = work.of(Kind.PSOAS)
     if len(psoas):
         whole = partial(large_and_near, share=0.1, within_mm=_BROKEN_MM)
-        kept = _kept(work, Kind.PSOAS, in_turn(psoas, beside(psoas, line.points_mm, _BESIDE_MM), whole))
+        low_enough = beside(psoas, line.points_mm, _BESIDE_MM) & (line.local(psoas.mm)[:, 2] < _origin_of_psoas(work, line))
+        kept = _kept(work, Kind.PSOAS, in_turn(psoas, low_enough, whole))
         _namein_turn(work, Kind.PSOAS, kept, right_of(kept, line.local(kept.mm)[:, 0]))
     for kind, stem in _BRANCHES:
         vessel = work.of(kind)
@@ -353,6 +356,17 @@ def _name_sides(work: _Work, line: ColumnLine, sacrum: Places) -> None:
             kept = _kept(work, kind, large_pieces(vessel, 0.05))
             local = line.local(kept.mm)
             _namein_turn(work, kind, kept, right_branch(kept, local[:, 0], local[:, 2], work.of(stem)))
+
+
+def _origin_of_psoas(work: _Work, line: ColumnLine) -> float:
+    """Place along the line above which there is no psoas: it takes its highest origin from the lower rim of T12.
+
+    Beside T12 lie lung, liver and spleen, which a narrow field of view cuts to strips like muscles. Infinity where T12 is not named.
+    """
+    body = np.argwhere(work.labels == work.numbers[Structure(Kind.BODY, Level.T12)])
+    if not len(body):
+        return float("inf")
+    return float(np.percentile(line.local(work.grid.world(body))[:, 2], 2)) + _RIM_MM
 
 
 def _namein_turn(work: _Work, kind: Kind, places: Places, right: BoolArray) -> None:

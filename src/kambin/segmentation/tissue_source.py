@@ -14,7 +14,7 @@ from kambin.segmentation.chance import Chance
 from kambin.segmentation.synthesis import Drawing, draw
 from kambin.segmentation.tissues import TissueMap
 
-_ANY, _CT = 0.35, 0.2
+_ANY, _CT = 0.3, 0.25
 """Shares, in the end, of pictures of any contrast and of such that look like CT."""
 
 

@@ -106,8 +106,8 @@ def joined(device: str = "auto") -> Iterator[Worker]:
 
 def _has_matrix_units() -> bool:
     """Whether the processor multiplies matrices of bfloat16 by itself."""
-    capabilities = getattr(torch.cpu, "get_capabilities", dict)  # not in older PyTorch
-    return bool(capabilities().get("amx_bf16", False))
+    known: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()  # not in older PyTorch
+    return bool(known.get("amx_bf16", False))
 
 
 def _device(name: str, local: int) -> torch.device:
