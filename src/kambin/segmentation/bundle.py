@@ -142,8 +142,8 @@ def _zipped(source: Path) -> Model:
                     raise InputError(source, f"expected {name} in the zip file, found none") from None
 
             return _model(source, SETTINGS, content)
-    except (zipfile.BadZipFile, EOFError, OSError, RuntimeError, NotImplementedError, ValueError) as error:
-        # zipfile raises all of these for one damage or another
+    except (zipfile.BadZipFile, EOFError, OSError, RuntimeError, ValueError) as error:
+        # zipfile raises all of these, or children of them, for one damage or another
         raise InputError(source, f"the model file is damaged or no zip file ({error})", hint="Fetch or export it anew.") from error
 
 
