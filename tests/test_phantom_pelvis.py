@@ -13,14 +13,16 @@ from kambin.geometry import FloatArray
 from kambin.phantom.bend import Arc, Bend
 from kambin.phantom.column import Column, build_column
 from kambin.phantom.compose import Offset
+from kambin.phantom.femur import femur_pieces
 from kambin.phantom.field import Field
-from kambin.phantom.hip import build_hips, pelvic_frame
+from kambin.phantom.hip import HEAD_MM, build_hips, pelvic_frame
 from kambin.phantom.ilium import into_chart
 from kambin.phantom.morphometry import S1_DEPTH_MM, S1_WIDTH_MM
 from kambin.phantom.outline import Outline
 from kambin.phantom.parameters import PatientParameters
 from kambin.phantom.sacral_block import S5_END_MM, SacralBlock, SacralCanal, at
 from kambin.phantom.sacrum import SacrumShape, build_sacrum, superior_pieces
+from kambin.phantom.tissue import Tissue
 from kambin.phantom.vertebra import build_vertebra, vertebral_pieces
 
 PATIENTS: Mapping[str, Mapping[str, float]] = {
@@ -417,3 +419,19 @@ def test_bone_volumes_are_human(mean: Pelvis) -> None:
     assert sacrum == pytest.approx(210.0, rel=0.2)
     assert left == pytest.approx(380.0, rel=0.2)
     assert right == pytest.approx(left, rel=0.05)
+
+
+def test_femoral_heads_lie_in_their_sockets(pelvis: Pelvis) -> None:
+    """The bone of the head clear of the hip's by its cartilage, and nothing else of the femur in the hip bone but that."""
+    pieces = femur_pieces(pelvis.parameters, pelvis.column)
+    frame, scale = pelvic_frame(pelvis.parameters, pelvis.column), pelvis.column.scale
+    for side, (shaft, cover, end) in zip(Side, (pieces[:3], pieces[3:]), strict=True):
+        assert cover.layers[0].tissue is Tissue.CARTILAGE
+        centre = frame.world(HEAD_MM * np.array([side.sign, 1, 1]) * scale)
+        assert float(end.shape(centre[:, None])[0]) < -20 * scale
+        around = np.random.default_rng(2).normal(size=(3, 4000))
+        around = centre[:, None] + scale * 60.0 * np.random.default_rng(3).random(4000) * around / np.linalg.norm(around, axis=0)
+        both = (pelvis.hip(side)(around) < -1.5) & (end.shape(around) < -1.5)
+        assert not both.any()
+        low = frame.world(np.array([side.sign * 118.0, 12.0, -180.0]) * scale)
+        assert float(shaft.shape(low[:, None])[0]) < -7 * scale

@@ -7,10 +7,13 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed: pip install 'kambin[train]'")
 
+from kambin.anatomy.structures import Kind, Structure  # noqa: E402
+from kambin.segmentation.any_model import CLASSES  # noqa: E402
 from kambin.segmentation.chance import Chance  # noqa: E402
 from kambin.segmentation.classes import UNKNOWN  # noqa: E402
 from kambin.segmentation.networks.compact import CompactUNet  # noqa: E402
 from kambin.segmentation.normalise import Normalisation, normaliser  # noqa: E402
+from kambin.segmentation.shells import REST, drawn_surfaces  # noqa: E402
 from kambin.segmentation.synthesis import Drawing, draw, looked_up  # noqa: E402
 from kambin.segmentation.tissues import TissueMap, TissueRow  # noqa: E402
 
@@ -63,7 +66,7 @@ def test_a_plain_ct_is_what_the_table_says():
         picture, classes = draw(source, Drawing(ct=1.0, mr=0.0, turned_deg=(0, 0, 0), bent_mm=0.0), Chance(seed), SHAPE)
         if (classes == 1).sum() > 500 and (classes == 2).sum() > 500:
             contrast += 1
-            assert picture[classes == 2].mean() > picture[classes == 1].mean() + 0.5
+            assert picture[classes == 2].mean() > picture[classes == 1].mean() + 0.3
     assert contrast > 5
 
 
@@ -107,6 +110,37 @@ def test_above_the_highest_vertebra_the_column_goes_on_as_it_was():
     assert (beside[heights > 73] == 1).all()
     _, classes = draw(source, still, Chance(1), SHAPE)
     assert set(classes.unique().tolist()) <= {0, 1, 2, 5, 9, UNKNOWN}
+
+
+def a_hip_in_muscle() -> tuple[TissueMap, torch.Tensor, torch.Tensor]:
+    """A plate of marrow, nine voxels thick, that is a hip bone; its rows and classes."""
+    hip = CLASSES.index(Structure(Kind.HIP))
+    numbers = torch.full((60, 60, 60), 1)
+    numbers[25:34] = 2
+    rows = [row("muscle", REST, 55.0), row("cancellous bone with marrow", hip, 150.0), row("cortical bone", hip, 1150.0)]
+    source = TissueMap.of(numbers.numpy().astype(np.uint16), rows, column=[2], bodies=[])
+    return source, numbers, torch.where(numbers == 2, hip, REST).to(torch.uint8)
+
+
+def test_surfaces_are_drawn_within_their_bounds():
+    source, numbers, classes = a_hip_in_muscle()
+    depth = torch.arange(60)
+    depth = torch.minimum(depth - 24, 34 - depth).clamp(min=0)  # of a slice of the plate, from 1 on
+    hip, deepest, thinned, whole = int(classes.max()), 0, 0, 0
+    for seed in range(40):
+        now, told = drawn_surfaces(source, numbers, classes, Chance(seed))
+        assert now.shape == told.shape == numbers.shape
+        assert set(now.unique().tolist()) <= {1, 2, 3}
+        gone = (classes == hip) & (told != hip)
+        assert torch.equal(told == hip, (now > 1) & (classes == hip))  # bone is named bone, muscle is not
+        assert not ((told == hip) & (classes != hip)).any()
+        assert (depth[gone.any(dim=(1, 2))] == 1).all()  # never more than its outermost voxel
+        hard = (now == 3) & (classes == hip)
+        deepest = max([deepest, *depth[hard.any(dim=(1, 2))].tolist()])
+        thinned, whole = thinned + int(gone.any()), whole + int(not hard.any())
+    assert 10 < thinned < 30
+    assert 3 < whole < 25
+    assert deepest in (3, 4)  # a crust of three voxels, a voxel deeper where the plate was thinned
 
 
 def test_far_above_nothing_is_known():

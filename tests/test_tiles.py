@@ -13,6 +13,7 @@ from PIL import Image
 from scipy.special import softmax as scipy_softmax
 
 from kambin.segmentation.bundle_fields import Blend, Padding, Weights
+from kambin.segmentation.crew import Crew
 from kambin.segmentation.onto_scan import OntoScan
 from kambin.segmentation.rescale import Axis, Rescaling, grid_of
 from kambin.segmentation.tiles import (
@@ -73,6 +74,33 @@ def test_tiles_give_what_a_plain_computation_gives(shape, bands) -> None:
     assert 1 <= len(plan.bands) <= bands
     weights = tile_weights(tile, Weights.GAUSSIAN)
     np.testing.assert_allclose(whole(image, plan, weights), plain_scores(image, plan, weights), atol=2e-5)
+
+
+@pytest.mark.parametrize("workers", [2, 3, 40])
+def test_more_threads_give_the_same_to_the_last_bit(workers) -> None:
+    image = RNG.normal(size=(20, 33, 47)).astype(np.float32)
+    plan, weights = planned(image.shape, (16, 16, 16), (8, 7, 5), 3), tile_weights((16, 16, 16), Weights.GAUSSIAN)
+    with Crew(workers) as crew:
+        rows = [row.scores.copy() for row in finished_rows(network, image, plan, 3, weights=weights, crew=crew)]
+    alone = [row.scores.copy() for row in finished_rows(network, image, plan, 3, weights=weights)]
+    np.testing.assert_array_equal(rows, alone)
+
+
+@pytest.mark.parametrize(("length", "workers"), [(10, 3), (2, 4), (0, 2), (7, 1)])
+def test_a_crew_does_each_row_once(length, workers) -> None:
+    done = np.zeros(length, dtype=int)
+
+    def task(some: slice) -> None:
+        done[some] += 1
+
+    with Crew(workers) as crew:
+        crew.share(length, task)
+    assert (done == 1).all()
+
+
+def test_what_goes_wrong_in_a_thread_is_raised() -> None:
+    with Crew(2) as crew, pytest.raises(ZeroDivisionError):
+        crew.share(2, lambda some: some.start // 0)
 
 
 def test_blended_probabilities_are_those_of_the_plain_sum() -> None:

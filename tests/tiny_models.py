@@ -38,6 +38,35 @@ def axis_onnx() -> bytes:
     return _convolution(kernel, np.zeros(2, dtype=np.float32), (1, 0, 0))
 
 
+def group_norm_onnx(channels: int = 6, groups: int = 3, scale: tuple[float, ...] = (1.0, 0.5, 2.0)) -> bytes:
+    """Two channels of a group normalisation, as PyTorch exports it, of a convolution with random kernels."""
+    chance = np.random.default_rng(4)
+    kernel = chance.normal(1.0, 1.0, (channels, 1, 3, 3, 3)).astype(np.float32)
+    constants = {
+        "kernel": kernel,
+        "folded": np.array([0, groups, -1], dtype=np.int64),
+        "scale": np.array(scale, dtype=np.float32),
+        "shift": np.linspace(-1, 1, groups, dtype=np.float32),
+        "gain": chance.uniform(0.5, 1.5, (channels, 1, 1, 1)).astype(np.float32),
+        "head": chance.normal(0.0, 1.0, (2, channels, 1, 1, 1)).astype(np.float32),
+    }
+    nodes = [
+        helper.make_node("Conv", ["image", "kernel"], ["before"], kernel_shape=[3, 3, 3], pads=[1] * 6),
+        helper.make_node("Shape", ["before"], ["whole"]),
+        helper.make_node("Reshape", ["before", "folded"], ["groups"]),
+        helper.make_node("InstanceNormalization", ["groups", "scale", "shift"], ["normal"], epsilon=1e-3),
+        helper.make_node("Reshape", ["normal", "whole"], ["back"]),
+        helper.make_node("Mul", ["back", "gain"], ["gained"]),
+        helper.make_node("Conv", ["gained", "head"], ["logits"], kernel_shape=[1, 1, 1]),
+    ]
+    ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, n, "x", "y", "z"]) for name, n in (("image", 1), ("logits", 2))]
+    weights = [numpy_helper.from_array(values, name) for name, values in constants.items()]
+    graph = helper.make_graph(nodes, "tiny", ends[:1], ends[1:], weights)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    checker.check_model(model)
+    return bytes(model.SerializeToString())
+
+
 def _convolution(
     kernel: np.ndarray, bias: np.ndarray, pad: int | tuple[int, int, int], size: tuple[int, int, int] | None = None
 ) -> bytes:

@@ -26,8 +26,9 @@ _INCIDENCE_DEG, _TILT_DEG = 50.0, 10.9
 """Pelvic incidence where the sacral slope is `_SLOPE_DEG`, and what the line from S1 to the hip joints, as drawn here, leans forward."""
 _SLOPE_DEG, _INCIDENCE_PER_SLOPE = 38.0, 0.6
 """A steep sacrum goes with a large incidence; the rest of the slope is the pelvis leaning forward."""
-_HEAD = np.array([85.0, 20.0, -104.0])
-_HEAD_RADIUS_MM, _CUP_RADIUS_MM = 25.0, 30.0
+HEAD_MM = np.array([85.0, 20.0, -104.0])
+"""Centre of the femoral head, in the pelvic frame of the mean man; its cartilage counts in the radius."""
+HEAD_RADIUS_MM, _CUP_RADIUS_MM = 25.0, 30.0
 _OPENING = unit([0.72, 0.32, -0.62])
 """Where the acetabulum looks: outwards, down and a little forward."""
 
@@ -182,8 +183,8 @@ def _hip(wing: Wing, lean_rad: float) -> Field:
     pad = Placed(_auricular_pad(), sacrum)
     ilium = Common((Union((wing, pad), 12.0), joint), 2.0)
     bone = Union((ilium, _cup(), *_ischium(), *_pubis()), 9.0)
-    socket = capsule(_HEAD, _HEAD, _HEAD_RADIUS_MM)
-    mouth = capsule(_HEAD + 14.0 * _OPENING, _HEAD + 40.0 * _OPENING, 22.0, 30.0)
+    socket = capsule(HEAD_MM, HEAD_MM, HEAD_RADIUS_MM)
+    mouth = capsule(HEAD_MM + 14.0 * _OPENING, HEAD_MM + 40.0 * _OPENING, 22.0, 30.0)
     hollowed = Cut(bone, (socket, mouth), 2.0)
     midline = HalfSpace(np.array([0.5 * SYMPHYSIS_GAP_MM, 0.0, 0.0]), np.array([-1.0, 0.0, 0.0]))
     return Common((hollowed, midline), 2.0)
@@ -203,8 +204,8 @@ def _about(outward: FloatArray) -> FloatArray:
 
 def _cup() -> Field:
     """The acetabulum's walls; towards the pelvis they are flat."""
-    ball = capsule(_HEAD, _HEAD, _CUP_RADIUS_MM)
-    shell = Common((ball, HalfSpace(_HEAD + 5.0 * _OPENING, _OPENING)), 4.0)
+    ball = capsule(HEAD_MM, HEAD_MM, _CUP_RADIUS_MM)
+    shell = Common((ball, HalfSpace(HEAD_MM + 5.0 * _OPENING, _OPENING)), 4.0)
     floor = slab([61.5, -18.0, -106.0], [60.0, 32.0, -100.0], [0.0, 0.0, 1.0], 16.0, 5.5)
     return Union((shell, floor), 12.0)
 

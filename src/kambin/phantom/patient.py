@@ -13,6 +13,7 @@ from kambin.anatomy.structures import Kind, Level, Side, Structure
 from kambin.phantom.column import Column, build_column
 from kambin.phantom.compose import Cut, Offset, Union
 from kambin.phantom.disc import HeightOver, build_disc, over_upper_plate
+from kambin.phantom.femur import femur_pieces
 from kambin.phantom.field import Field, into
 from kambin.phantom.hip import build_hips
 from kambin.phantom.ligament import (
@@ -118,6 +119,7 @@ def build_patient(parameters: PatientParameters) -> Patient:
         *visceral_pieces(parameters, column),
         *muscle_pieces(parameters, column),
         *rib_pieces(parameters, column),
+        *femur_pieces(parameters, column),
         *vessel_pieces(parameters, column),
         Piece(build_fat(column), (Layer(Tissue.FAT),)),
         *canal_pieces(column),

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from kambin.segmentation.bundle_fields import Blend
+from kambin.segmentation.crew import Crew
 from kambin.segmentation.rescale import Axis, Rescaling
 from kambin.segmentation.tiles import FloatArray, Row, TilePlan, probabilities_of
 
@@ -60,6 +61,8 @@ class OntoScan:
     classes, confidence
         To be filled, of the scan's shape: classes, and the probability of that class, 255 for 1. Voxels that no tile covers stay as
         they are.
+    crew
+        Threads that do it.
     """
 
     def __init__(
@@ -71,8 +74,9 @@ class OntoScan:
         blend: Blend,
         classes: ByteArray,
         confidence: ByteArray,
+        crew: Crew | None = None,
     ) -> None:
-        self.plan, self.blend = plan, blend
+        self.plan, self.blend, self.crew = plan, blend, crew or Crew()
         self.others = [axis for axis in range(3) if axis != plan.sweep]
         self.between = [_between(rescaling.axes[axis], inner[axis], box[axis]) for axis in range(3)]
         self.classes = np.moveaxis(classes, plan.sweep, 0)
@@ -82,7 +86,7 @@ class OntoScan:
 
     def take(self, row: Row) -> None:
         """Write the scan's rows that the row before and this one lie about. Rows come in order, one band after the other."""
-        probabilities = probabilities_of(row, self.blend)
+        probabilities = probabilities_of(row, self.blend, self.crew)
         along = self.between[self.plan.sweep]
         across = [self.between[axis].part(*row.band) if axis == self.plan.band_axis else self.between[axis] for axis in self.others]
         for index in np.flatnonzero(along.high == row.index):
@@ -98,8 +102,14 @@ class OntoScan:
         first, second = across
         if not len(first.low) or not len(second.low):
             return
-        best = probabilities.max(axis=0)
-        chosen = probabilities.argmax(axis=0).astype(np.uint8)
+        best = np.empty(probabilities.shape[1:], dtype=np.float32)
+        chosen = np.empty(probabilities.shape[1:], dtype=np.uint8)
+
+        def choose(some: slice) -> None:
+            best[some] = probabilities[:, some].max(axis=0)
+            chosen[some] = probabilities[:, some].argmax(axis=0)
+
+        self.crew.share(len(best), choose)
         known = None if covered.all() else covered
         if self.exact:
             corner = np.ix_(first.low, second.low)

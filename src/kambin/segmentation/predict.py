@@ -18,10 +18,11 @@ from kambin.errors import InputError
 from kambin.segmentation.bundle import Model, Network
 from kambin.segmentation.bundle_fields import Blend, Description, Triple
 from kambin.segmentation.coarse import Look, coarse_look
+from kambin.segmentation.crew import Crew
 from kambin.segmentation.normalise import Normaliser, normaliser
 from kambin.segmentation.onto_scan import ByteArray, OntoScan
 from kambin.segmentation.rescale import Rescaling, grid_of
-from kambin.segmentation.runtime import Runtime, open_runtime
+from kambin.segmentation.runtime import Runtime, open_runtime, threads
 from kambin.segmentation.tiles import as_blended, finished_rows, padded, planned, tile_shape, tile_weights
 from kambin.volume import Grid, Scan
 
@@ -267,7 +268,6 @@ def _in_tiles(
     size = (whole.shape[0], whole.shape[1], whole.shape[2])
     plan = planned(size, tile, _stride(wanted, tile), runtime.classes, int(max(room, _LEAST_ROOM)), even=wanted.preprocessing is None)
     blend = Blend.PROBABILITIES if wanted.gives_probabilities else wanted.blend
-    onto = OntoScan(plan, work.rescaling, inner, work.box, blend, work.seen.classes, work.seen.confidence)
     air = _air(to_measure) if work.means.skip_air else -np.inf
     counts = {True: 0, False: 0}
 
@@ -283,8 +283,10 @@ def _in_tiles(
 
     network = as_blended(runtime, wanted.blend, wanted.gives_probabilities)
     weights = tile_weights(tile, wanted.weights)
-    for row in finished_rows(network, whole, plan, runtime.classes, weights=weights, wanted=needed, done=done):
-        onto.take(row)
+    with Crew(threads()) as crew:
+        onto = OntoScan(plan, work.rescaling, inner, work.box, blend, work.seen.classes, work.seen.confidence, crew)
+        for row in finished_rows(network, whole, plan, runtime.classes, weights=weights, wanted=needed, done=done, crew=crew):
+            onto.take(row)
     return counts[True], counts[False]
 
 

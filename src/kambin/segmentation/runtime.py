@@ -18,6 +18,7 @@ import numpy.typing as npt
 from kambin.errors import InputError
 from kambin.segmentation.bundle import Network
 from kambin.segmentation.bundle_fields import Description, Triple
+from kambin.segmentation.group_norm import unfold_group_norms
 
 FloatArray = npt.NDArray[np.float32]
 DEVICES = ("auto", "cpu", "gpu")
@@ -169,6 +170,7 @@ class _OpenVinoEngine:
         _check_ends(len(model.inputs), len(model.outputs), source)
         model.reshape({model.inputs[0]: openvino.PartialShape(list(shape))})
         self.output_shape = tuple(int(n) for n in model.outputs[0].get_partial_shape().to_shape())
+        unfold_group_norms(model)
         self.activation_bytes = _activation_bytes(model)
         wishes = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": str(threads())}
         self._request = core.compile_model(model, "CPU", wishes).create_infer_request()

@@ -19,20 +19,14 @@ import torch
 import torch.nn.functional as functional
 from torch import Tensor
 
-from kambin.anatomy.structures import Kind, Structure
 from kambin.geometry import turned
-from kambin.segmentation.any_model import CLASSES
 from kambin.segmentation.chance import Chance, blurred
 from kambin.segmentation.classes import UNKNOWN
 from kambin.segmentation.looks import drawn_look
+from kambin.segmentation.shells import REST, drawn_surfaces
 from kambin.segmentation.tissues import Continued, TissueMap
 
-REST = CLASSES.index(Structure(Kind.TRUNK)) or 0
-FIRM = tuple(CLASSES.index(Structure(kind)) or 0 for kind in (Kind.BODY, Kind.ARCH, Kind.SACRUM, Kind.DISC, Kind.HIP))
-
-
 _VERTEBRAE_ABOVE = 4
-_CLINGING = ("ligament", "tendon", "muscle", "cortical", "venous", "arterial")
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +81,7 @@ def draw(source: TissueMap, drawing: Drawing, chance: Chance, shape: tuple[int, 
         shape = drawing.shapes[int(chance.host.integers(len(drawing.shapes)))]
     place = _Placement(source, drawing, chance, shape)
     numbers, classes, seen = place.sampled(source)
-    numbers = _rind(source, numbers, classes, chance)
+    numbers, classes = drawn_surfaces(source, numbers, classes, chance)
     look = drawn_look(source, drawing.mr, drawing.ct, chance)
     picture = look.painted(numbers, drawing.spacing_mm, chance)
     picture = _acquired(picture, drawing.spacing_mm, chance)
@@ -195,20 +189,6 @@ def _lowered(above: Continued, places: Sequence[Tensor]) -> tuple[list[Tensor], 
         x, y, z = (torch.where(still, one, other) for one, other in zip(lower, (x, y, z), strict=True))
         still = are_above()
     return [x, y, z], continued, ~still
-
-
-def _rind(source: TissueMap, numbers: Tensor, classes: Tensor, chance: Chance) -> Tensor:
-    """Ligaments, crura and small vessels that cling to the column in places: what touches bone is not always fat."""
-    rows = [n for n, row in enumerate(source.rows, 1) if row.index == REST and row.tissue.startswith(_CLINGING)]
-    if not rows or chance.happens(0.4):
-        return numbers
-    firm = torch.zeros(256, dtype=torch.bool)
-    firm[list(FIRM)] = True
-    near = firm[classes.long()].float()[None, None]
-    for _ in range(1 if chance.happens(0.6) else int(chance.host.integers(2, 5))):
-        near = functional.max_pool3d(near, 3, stride=1, padding=1)
-    where = (near[0, 0] > 0) & (classes == REST) & (chance.smooth(tuple(numbers.shape), chance.uniform(5, 15)) > chance.uniform(-1.0, 1.0))
-    return torch.where(where, rows[int(chance.host.integers(len(rows)))], numbers)
 
 
 def _matrix(drawing: Drawing, chance: Chance) -> npt.NDArray[np.float64]:

@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from kambin.segmentation.bundle_fields import Blend, Padding, Triple, Weights
+from kambin.segmentation.crew import Crew
 
 FloatArray = npt.NDArray[np.float32]
 NetworkCall = Callable[[FloatArray], FloatArray]
@@ -195,6 +196,7 @@ def finished_rows(
     weights: FloatArray | None = None,
     wanted: Callable[[Triple], bool] | None = None,
     done: Callable[[float], None] | None = None,
+    crew: Crew | None = None,
 ) -> Iterator[Row]:
     """The network's scores on an image, row by row along the plan's sweep, one band after the other.
 
@@ -214,6 +216,8 @@ def finished_rows(
         Whether the tile that begins there is to be computed; all by default.
     done
         Told the share of tiles behind.
+    crew
+        Threads that blend.
 
     Yields
     ------
@@ -222,7 +226,7 @@ def finished_rows(
     """
     counts = tile_weights(plan.tile, Weights.GAUSSIAN) if weights is None else weights
     total, behind = plan.count, 0
-    sheet = _Sheet(plan, classes)
+    sheet = _Sheet(plan, classes, crew or Crew())
     for band in plan.bands:
         sheet.begin(band)
         last = 0
@@ -241,15 +245,14 @@ def finished_rows(
 class _Sheet:
     """What is being blended: as thick as a tile along the sweep, its rows used in turn; the same memory for all bands."""
 
-    def __init__(self, plan: TilePlan, classes: int) -> None:
-        self.plan = plan
+    def __init__(self, plan: TilePlan, classes: int, crew: Crew) -> None:
+        self.plan, self.crew = plan, crew
         self.others = [axis for axis in range(3) if axis != plan.sweep]
         self.thickness = plan.tile[plan.sweep]
         widest = max(stop - start for start, stop in plan.bands)
         across = [widest if axis == plan.band_axis else plan.shape[axis] for axis in self.others]
         self._all_scores = np.zeros((self.thickness, classes, *across), dtype=np.float32)
         self._all_weights = np.zeros((self.thickness, *across), dtype=np.float32)
-        self.scratch = np.empty(0, dtype=np.float32)
         self.begin(plan.bands[0])
 
     def begin(self, band: tuple[int, int]) -> None:
@@ -269,14 +272,17 @@ class _Sheet:
             into.append(slice(max(first, low) - low, min(first + size, high) - low))
         rows = np.moveaxis(scores, 1 + self.plan.sweep, 0)[:, :, inside[0], inside[1]]
         counts = np.moveaxis(weights, self.plan.sweep, 0)[:, inside[0], inside[1]]
-        if self.scratch.shape != rows.shape[1:]:
-            self.scratch = np.empty(rows.shape[1:], dtype=np.float32)
-        for row in range(self.thickness):
-            slot = (start[self.plan.sweep] + row) % self.thickness
-            np.multiply(rows[row], counts[row], out=self.scratch)
-            target = self.scores[slot, :, into[0], into[1]]
-            np.add(target, self.scratch, out=target)
-            self.weights[slot, into[0], into[1]] += counts[row]
+
+        def blend(some: slice) -> None:
+            scratch = np.empty(rows.shape[1:], dtype=np.float32)
+            for row in range(some.start, some.stop):
+                slot = (start[self.plan.sweep] + row) % self.thickness
+                np.multiply(rows[row], counts[row], out=scratch)
+                target = self.scores[slot, :, into[0], into[1]]
+                np.add(target, scratch, out=target)
+                self.weights[slot, into[0], into[1]] += counts[row]
+
+        self.crew.share(self.thickness, blend)
 
     def rows(self, first: int, stop: int) -> Iterator[Row]:
         """Hand on the rows from `first` up to (not including) `stop`, and clear them."""
@@ -298,9 +304,15 @@ def softmax(scores: FloatArray) -> FloatArray:
     return np.asarray(result, dtype=np.float32)
 
 
-def probabilities_of(row: Row, blend: Blend) -> FloatArray:
+def probabilities_of(row: Row, blend: Blend, crew: Crew | None = None) -> FloatArray:
     """The probabilities of a row, shape (classes, a, b); a new array. Surely background where no tile was computed."""
-    result = row.scores.copy() if blend is Blend.PROBABILITIES else softmax(row.scores)
+    result = row.scores.copy() if blend is Blend.PROBABILITIES else np.empty_like(row.scores)
+    if blend is not Blend.PROBABILITIES:
+
+        def fill(some: slice) -> None:
+            result[:, some] = softmax(row.scores[:, some])
+
+        (crew or Crew()).share(result.shape[1], fill)
     if not row.covered.all():
         result[:, ~row.covered] = 0
         result[0, ~row.covered] = 1
