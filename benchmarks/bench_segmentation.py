@@ -128,7 +128,7 @@ def kambin_model(patch: int, content: bytes) -> Any:
         # nothing is cut; a twentieth of the way from low to high, below which a tile counts as air, is just above that of `torso`
         "normalisation": {"kind": "fixed", "low": -3.0, "high": 30.0, "mean": 0, "deviation": 1},
     }  # fmt: skip
-    return Model(Path("benchmark"), described(Path("benchmark"), settings), Network(content, ""))
+    return Model(Path("benchmark"), described(Path("benchmark"), settings), Network(lambda: content, "", len(content)))
 
 
 def exported(kind: str) -> bytes:

@@ -31,7 +31,9 @@ VESSEL = (-10.0, 32.0, 9.0)
 RADIUS_MM = OBLIQUE_WISHES.radius_mm
 
 
-def cylinders(side: Side, vessel: tuple[float, float, float] = VESSEL, *, seen: bool = True) -> tuple[SpineModel, Around]:
+def cylinders(
+    side: Side, vessel: tuple[float, float, float] = VESSEL, *, seen: bool = True, vessel_from: float = -45.0
+) -> tuple[SpineModel, Around]:
     """A round disc, a psoas beside it and a vessel before it, on the left; on the right their mirror image."""
 
     def shape(x: float, y: float, radius: float, low: float, high: float) -> Any:
@@ -40,7 +42,7 @@ def cylinders(side: Side, vessel: tuple[float, float, float] = VESSEL, *, seen: 
         return solid_of(upright(x, y, radius, low, high), (x - reach, y - reach, low - 4.0), (x + reach, y + reach, high + 4.0))
 
     name = Structure(Kind.AORTA) if side is Side.LEFT else Structure(Kind.VENA_CAVA)
-    others = {name: shape(*vessel, -45.0, 45.0)} | ({Structure(Kind.PSOAS, None, side): shape(*PSOAS, -45.0, 45.0)} if seen else {})
+    others = {name: shape(*vessel, vessel_from, 45.0)} | ({Structure(Kind.PSOAS, None, side): shape(*PSOAS, -45.0, 45.0)} if seen else {})
     column = (0.0, 0.0, DISC_MM)
     return around_simple(shape(*column, 5.0, 30.0), shape(*column, -30.0, -5.0), shape(*column, -5.0, 5.0), others, side, ANTEROLATERAL)
 
@@ -118,6 +120,19 @@ def test_what_is_not_seen_is_said() -> None:
     bare = Around(around.segment, around.side, {}, None, (), around.region, around.all_fields)
     with pytest.raises(NotMeasurable, match="neither the left psoas nor great vessels"):
         plan_oblique(model, bare, OBLIQUE_WISHES)
+
+
+@pytest.mark.parametrize(
+    ("side", "name"), [(Side.LEFT, "aorta or left common iliac artery"), (Side.RIGHT, "vena cava or right common iliac vein")]
+)
+def test_a_vessel_whose_label_ends_above_the_disc_is_not_seen_there(simple: dict[Side, Plan], side: Side, name: str) -> None:
+    model, around = cylinders(side, vessel_from=8.0)
+    plan = plan_oblique(model, around, OBLIQUE_WISHES.but(cone=Cone((-50.0, -30.0), (-5.0, 5.0), 0.0)))
+    name = f"{name} at {around.segment.name}"
+    assert name in plan.decisive_not_seen
+    assert not plan.is_firm
+    assert any("not kept clear of" in text and name in text for text in plan.warnings)
+    assert not any("aorta" in other or "vena" in other for other in simple[side].not_seen)
 
 
 def circle(x: float, y: float, radius: float) -> Section:

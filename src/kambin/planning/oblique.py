@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from kambin.anatomy.structures import Kind, Side, Structure
 from kambin.geometry import FloatArray
 from kambin.measurement.result import Evidence, EvidenceCurve, EvidencePoint, NotMeasurable
 from kambin.planning.around import Around, Clearance, Region
@@ -87,7 +88,7 @@ def plan_oblique(model: SpineModel, around: Around, wishes: Wishes) -> Plan:
         raise NotMeasurable(f"neither the {around.side} psoas nor great vessels are labelled")
     standing = [each for each in around.fields if _stands_on(around, each)]
     deciding = {each: field for each, field in around.fields.items() if each not in viscera and each not in standing} | aside
-    about = replace(around, fields=deciding, reamable=None, missing=_missing(around, bool(aside)))
+    about = replace(around, fields=deciding, reamable=None, missing=_missing(model, around, bool(aside)))
     channels = _best(about, [around.fields[each] for each in standing], wishes)
     ways = tuple(described(model, about, channel, wishes) for channel in channels)
     first = ways[0]
@@ -117,10 +118,22 @@ def _stands_on(around: Around, obstacle: Obstacle) -> bool:
     return obstacle.group == "bone" and any(solid is each for solid in obstacle.solids for each in own)
 
 
-def _missing(around: Around, has_psoas: bool) -> tuple[str, ...]:
-    """What this way should keep clear of and does not: what lies behind the foramen is not near it."""
+def _missing(model: SpineModel, around: Around, has_psoas: bool) -> tuple[str, ...]:
+    """What this way should keep clear of and does not: what lies behind the foramen is not near it.
+
+    A great vessel that is labelled elsewhere but not beside this disc is not seen here: nothing keeps clear of it.
+    """
     near = [name for name in around.missing if "exiting" in name or "iliac" in name]
-    return (*near, *([] if has_psoas else [f"{around.side} psoas"]), *([] if around.group("vessel") else ["great vessels"]))
+    if not has_psoas:
+        near.append(f"{around.side} psoas")
+    if not around.group("vessel"):
+        return (*near, "great vessels")
+    there = sections(model, around.segment, around.side)
+    trunk, branch = (Kind.AORTA, Kind.ILIAC_ARTERY) if around.side is Side.LEFT else (Kind.VENA_CAVA, Kind.ILIAC_VEIN)
+    names = [Structure(trunk).label, Structure(branch, None, around.side).label]
+    if not any(name in there for name in names):
+        near.append(f"{' or '.join(names)} at {around.segment.name}")
+    return tuple(near)
 
 
 def _swept(each: Clearance, wishes: Wishes) -> str:

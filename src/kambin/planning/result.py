@@ -14,6 +14,7 @@ from kambin.planning.entry_map import EntryMap
 from kambin.planning.way import Verdict, WayIn
 from kambin.planning.wishes import Wishes
 
+_DECISIVE = ("root", "aorta", "vena cava", "great vessels", "psoas")
 
 @dataclass(frozen=True, eq=False)
 class Plan:
@@ -76,8 +77,13 @@ class Plan:
 
     @property
     def is_firm(self) -> bool:
-        """Whether no surface moved by 1 or 2 mm changes the verdict, every root was seen, and nothing nearby was drawn unsurely."""
-        return self.verdict.is_firm and not self.unsure and not any("root" in name for name in self.not_seen)
+        """Whether no surface moved by 1 or 2 mm changes the verdict, what decides it was seen, and nothing nearby was drawn unsurely."""
+        return self.verdict.is_firm and not self.unsure and not self.decisive_not_seen
+
+    @property
+    def decisive_not_seen(self) -> tuple[str, ...]:
+        """Those of `not_seen` without which no verdict can be relied on: roots, great vessels, the psoas."""
+        return tuple(name for name in self.not_seen if any(word in name for word in _DECISIVE))
 
     @property
     def name(self) -> str:

@@ -74,7 +74,7 @@ def plan_pages(atelier: Atelier, plans: Plans, progress: Callable[[str, float], 
 
 
 def _page(atelier: Atelier, plan: Plan, carm: CArm, shots: tuple[Radiograph, ...]) -> PlanPage:
-    unseen = plan_tables.roots_not_seen(plan)
+    unseen = plan.decisive_not_seen
     way = shown_way(plan)
     ways = plan_tables.way_rows(plan)
     return PlanPage(

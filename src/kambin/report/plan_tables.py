@@ -43,7 +43,7 @@ class GlanceRow:
     verdict: str
     css: str
     firm: str
-    seen: bool
+    unseen: str
     judged: WayRow | None
     best: str
     first: bool
@@ -68,7 +68,7 @@ def glance_rows(plans: Plans) -> tuple[GlanceRow, ...]:
                 verdict=verdict_head(plan),
                 css=verdict_head(plan).lower().replace(" ", "-"),
                 firm=firm_word(plan),
-                seen=not roots_not_seen(plan),
+                unseen=unseen_word(plan),
                 judged=None if judged is None else way_row(plan, judged, ""),
                 best="" if found is None or found is judged else spare_words(found),
                 first=not rows or rows[-1].level != plan.level,
@@ -84,9 +84,12 @@ def firm_word(plan: Plan) -> str:
     return "firm" if plan.verdict.is_firm else "not firm"
 
 
-def roots_not_seen(plan: Plan) -> tuple[str, ...]:
-    """The nerve roots that the model does not hold."""
-    return tuple(name for name in plan.not_seen if "root" in name)
+def unseen_word(plan: Plan) -> str:
+    """What decides a verdict and was not seen, in two words of a table; empty where all was."""
+    names = " ".join(plan.decisive_not_seen)
+    if not names:
+        return ""
+    return f"{'root' if 'root' in names else 'psoas' if 'psoas' in names else 'vessel'} not seen"
 
 
 def way_rows(plan: Plan) -> tuple[WayRow, ...]:

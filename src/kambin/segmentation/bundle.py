@@ -9,7 +9,8 @@ from __future__ import annotations
 import hashlib
 import json
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
@@ -25,18 +26,32 @@ DEFAULT = "lumbosacral-any"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Network:
-    """One network of a bundle.
+    """One network of a bundle. Its file is read when it is wanted and not held: an engine makes its own of it.
 
     Parameters
     ----------
-    content
-        The ONNX file.
+    read
+        Gives the ONNX file.
     sha256
         Its checksum, hexadecimal.
+    size
+        Of the file, bytes.
     """
 
-    content: bytes = field(repr=False)
+    read: Callable[[], bytes] = field(repr=False)
     sha256: str
+    size: int
+
+    @property
+    def content(self) -> bytes:
+        """The ONNX file, read now.
+
+        Raises
+        ------
+        InputError
+            When it is gone, or another than it was when the bundle was read.
+        """
+        return self.read()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -127,21 +142,28 @@ def _place(name_or_path: str | Path) -> Path:
 
 
 def _zipped(source: Path) -> Model:
+    with _archive(source) as archive:
+        # a bundle may have been zipped with the folder that it lay in
+        found = sorted((name for name in archive.namelist() if Path(name).name == SETTINGS), key=len)
+    if not found:
+        raise InputError(source, f"expected a {SETTINGS} in the zip file, found none", hint="It is not a model of Kambin's format.")
+    root = found[0].removesuffix(SETTINGS)
+
+    def content(name: str) -> bytes:
+        with _archive(source) as archive:
+            try:
+                return archive.read(root + name)
+            except KeyError:
+                raise InputError(source, f"expected {name} in the zip file, found none") from None
+
+    return _model(source, SETTINGS, content)
+
+
+@contextmanager
+def _archive(source: Path) -> Iterator[zipfile.ZipFile]:
     try:
         with zipfile.ZipFile(source) as archive:
-            # a bundle may have been zipped with the folder that it lay in
-            found = sorted((name for name in archive.namelist() if Path(name).name == SETTINGS), key=len)
-            if not found:
-                raise InputError(source, f"expected a {SETTINGS} in the zip file, found none", hint="It is not a model of Kambin's format.")
-            root = found[0].removesuffix(SETTINGS)
-
-            def content(name: str) -> bytes:
-                try:
-                    return archive.read(root + name)
-                except KeyError:
-                    raise InputError(source, f"expected {name} in the zip file, found none") from None
-
-            return _model(source, SETTINGS, content)
+            yield archive
     except (zipfile.BadZipFile, EOFError, OSError, RuntimeError, ValueError) as error:
         # zipfile raises all of these, or children of them, for one damage or another
         raise InputError(source, f"the model file is damaged or no zip file ({error})", hint="Fetch or export it anew.") from error
@@ -202,9 +224,19 @@ def _document(source: Path, settings: str, content: bytes) -> dict[str, Any]:
 
 
 def _network(source: Path, description: Description, content: Callable[[str], bytes]) -> Network:
-    stored = content(description.network)
+    name, expected = description.network, description.sha256
+    stored = content(name)
     found = hashlib.sha256(stored).hexdigest()
-    if description.sha256 is not None and description.sha256 != found:
-        problem = f"{description.network} is damaged or was changed: expected the checksum {description.sha256[:12]}…, found {found[:12]}…"
-        raise InputError(source, problem, hint="Fetch or export the model anew.")
-    return Network(stored, found)
+
+    def check(checksum: str, now: str) -> None:
+        if now != checksum:
+            problem = f"{name} is damaged or was changed: expected the checksum {checksum[:12]}…, found {now[:12]}…"
+            raise InputError(source, problem, hint="Fetch or export the model anew.")
+
+    def read() -> bytes:
+        again = content(name)
+        check(found, hashlib.sha256(again).hexdigest())
+        return again
+
+    check(expected or found, found)
+    return Network(read, found, len(stored))

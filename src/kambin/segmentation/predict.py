@@ -32,7 +32,7 @@ _AIR = 0.05
 """A tile whose intensities all lie below this share of the normalised range holds no patient."""
 _LEAST_TILE = 32
 _GUESSED_BYTES = 320  # of a voxel of a tile, where an engine does not tell what its network takes
-_ENGINE_BYTES, _TIMES_WEIGHTS, _TIMES_ACTIVATIONS = 50 << 20, 8, 2
+_ENGINE_BYTES, _TIMES_WEIGHTS, _TIMES_ACTIVATIONS = 100 << 20, 4, 2
 """What an engine takes as measured: of its own, for each byte of a network's file, and for each byte between its layers."""
 _LEAST_ROOM = 64 << 20
 
@@ -199,7 +199,7 @@ def _in_fitting_tiles(work: _Work, tell: Progress) -> tuple[str, Triple, int, in
     """
     wanted = work.description
     held = 4 * math.prod(part.stop - part.start for part in work.box) + 2 * work.seen.classes.size
-    held += _ENGINE_BYTES + _TIMES_WEIGHTS * len(work.network.content)
+    held += _ENGINE_BYTES + _TIMES_WEIGHTS * work.network.size
     room = work.means.memory_bytes - held
     if room < _LEAST_ROOM:
         raise _no_memory(work, held + _LEAST_ROOM)

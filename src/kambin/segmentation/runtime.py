@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -109,7 +110,7 @@ def open_runtime(
     shape = (1, 1, *(tile[axis] for axis in order))
     providers = _gpu_providers(device)
     try:
-        engine, words = _opened(network.content, shape, providers, device, source)
+        engine, words = _opened(network, shape, providers, device, source)
     except InputError:
         raise
     except Exception as error:  # whatever an engine says of a file that it cannot use
@@ -122,17 +123,17 @@ def open_runtime(
     return Runtime(tile, len(description.classes), words, engine, order, signs)
 
 
-def _opened(content: bytes, shape: tuple[int, ...], providers: Sequence[str], device: str, source: str | Path) -> tuple[Any, str]:
+def _opened(network: Network, shape: tuple[int, ...], providers: Sequence[str], device: str, source: str | Path) -> tuple[Any, str]:
     if providers:
         try:
-            return _OrtEngine(content, shape, providers, source), f"GPU ({providers[0].removesuffix('ExecutionProvider')})"
+            return _OrtEngine(network, shape, providers, source), f"GPU ({providers[0].removesuffix('ExecutionProvider')})"
         except Exception:
             if device == "gpu":
                 raise
     if find_spec("openvino") is not None:
-        return _OpenVinoEngine(content, shape, source), "CPU (OpenVINO)"
+        return _OpenVinoEngine(network, shape, source), "CPU (OpenVINO)"
     if find_spec("onnxruntime") is not None:
-        return _OrtEngine(content, shape, ("CPUExecutionProvider",), source), "CPU (ONNX Runtime)"
+        return _OrtEngine(network, shape, ("CPUExecutionProvider",), source), "CPU (ONNX Runtime)"
     hint = "Install it with `pip install openvino`, or ONNX Runtime with `pip install onnxruntime`."
     raise InputError("openvino", "expected what runs a network, found neither OpenVINO nor ONNX Runtime", hint=hint)
 
@@ -162,11 +163,11 @@ def _gpu_providers(device: str) -> list[str]:
 class _OpenVinoEngine:
     """OpenVINO on the processor, in single precision: what it gives differs from other engines by rounding alone."""
 
-    def __init__(self, content: bytes, shape: tuple[int, ...], source: str | Path) -> None:
+    def __init__(self, network: Network, shape: tuple[int, ...], source: str | Path) -> None:
         import openvino
 
         core = openvino.Core()
-        model = core.read_model(model=content, weights=b"")
+        model = _mapped(core, network.content)
         _check_ends(len(model.inputs), len(model.outputs), source)
         model.reshape({model.inputs[0]: openvino.PartialShape(list(shape))})
         self.output_shape = tuple(int(n) for n in model.outputs[0].get_partial_shape().to_shape())
@@ -184,19 +185,33 @@ class _OpenVinoEngine:
         return result
 
 
+def _mapped(core: Any, content: bytes) -> Any:
+    """The network as a file of OpenVINO's own, which it maps: of an ONNX file it would hold a copy beside what it makes of it."""
+    import openvino
+
+    whole = core.read_model(model=content, weights=b"")
+    try:
+        with TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+            place = Path(folder) / "network.xml"
+            openvino.save_model(whole, place, compress_to_fp16=False)
+            return core.read_model(place)
+    except (OSError, RuntimeError):  # no room for it
+        return whole
+
+
 class _OrtEngine:
     """ONNX Runtime."""
 
     activation_bytes = None
 
-    def __init__(self, content: bytes, shape: tuple[int, ...], providers: Sequence[str], source: str | Path) -> None:
+    def __init__(self, network: Network, shape: tuple[int, ...], providers: Sequence[str], source: str | Path) -> None:
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
         options.intra_op_num_threads = threads()
         fallback = [] if "CPUExecutionProvider" in providers else ["CPUExecutionProvider"]
-        self._session = onnxruntime.InferenceSession(content, options, providers=[*providers, *fallback])
+        self._session = onnxruntime.InferenceSession(network.content, options, providers=[*providers, *fallback])
         inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
         _check_ends(len(inputs), len(outputs), source)
         self._names = (inputs[0].name, outputs[0].name)
