@@ -278,7 +278,7 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--network", choices=sorted(WIDTHS), default="compact")
     options.add_argument("--patch", type=int, default=96, help="voxels of a tile along each axis")
-    options.add_argument("--size", type=int, default=240, help="voxels of the scan along each axis; tiles of 96 half a tile apart lie alike in all at 240")
+    options.add_argument("--size", type=int, default=240, help="voxels of the scan along each axis (at 240 all place their tiles alike)")
     options.add_argument("--scaling", action="store_true")
     options.add_argument("--largest", type=float, default=1e9, help="with --scaling, million voxels at most")
     options.add_argument("--spinect", action="store_true")

@@ -23,6 +23,7 @@ from kambin.pipeline.segment import SegmentOrder, segment_file, segment_scan
 from kambin.segmentation.bundle import read_model
 from kambin.segmentation.checks import has_spine, refuse_unfit
 from kambin.segmentation.classes import ClassSet
+from kambin.segmentation.hounsfield import looks_like_ct, without_soft_hips
 from kambin.segmentation.predict import Means, predict
 from kambin.volume import Grid, Scan
 from tiny_models import blur_onnx, thresholds_onnx, write_model
@@ -226,7 +227,7 @@ def test_out_of_memory_goes_on_in_smaller_tiles_and_then_says_so(tiny, monkeypat
     monkeypatch.setattr(at_work, "open_runtime", none_left)
     with pytest.raises(InputError, match=r"memory: expected enough.*found too little"):
         predict(scan, model, CPU)
-    with pytest.raises(InputError, match=r"--memory: expected at least 0.12 GB for a scan of 64 x 64 x 40 voxels, found 0.00 GB"):
+    with pytest.raises(InputError, match=r"--memory: expected at least 0.17 GB for a scan of 64 x 64 x 40 voxels, found 0.00 GB"):
         predict(scan, model, Means("cpu", 1_000_000))
 
 
@@ -461,3 +462,35 @@ def test_a_run_without_labels_is_a_run_with_the_labels_that_it_made(capsys, tmp_
     assert [entry["role"] for entry in manifest["inputs"]] == ["scan", "model"]
     assert manifest["parameters"]["segmentation"]["sha256"] == read_model(tiny).network.sha256
     assert {"labels.nii.gz", "confidence.nii.gz"} <= {entry["name"] for entry in manifest["outputs"]}
+
+
+# --- what Hounsfield units tell ---
+
+
+def test_on_ct_hip_bone_without_a_cortex_near_is_muscle() -> None:
+    """Two plates called hip bone, 30 mm apart: one of marrow with a cortex, one of muscle."""
+    grid = Grid.axis_aligned((60, 40, 30), (1.0, 1.0, 2.0))
+    classes, values = np.ones(grid.shape, dtype=np.uint8), np.full(grid.shape, -100.0, dtype=np.float32)
+    classes[10:22, 5:35], values[10:22, 5:35] = 2, 40.0
+    values[10, 5:35] = values[21, 5:35] = 700.0
+    classes[40:55, 5:35], values[40:55, 5:35] = 2, 55.0
+    known = ClassSet((Structure(Kind.TRUNK), Structure(Kind.HIP)))
+    found, told = without_soft_hips(classes, Scan(grid, values, modality="CT"), known)
+    assert (found[10:22, 5:35] == 2).all()
+    assert (found[40:55] == 1).all()
+    assert told == "27 cm³ found as hip bone, too far from anything as bright as bone, were left out."
+    assert (classes[40:55, 5:35] == 2).all()  # what was given is not changed
+    values[22:31, 20] = 200.0  # a calcified strand up to 10 mm from the muscle's nearest layer
+    assert int((without_soft_hips(classes, Scan(grid, values, modality="CT"), known)[0][40:55] == 2).sum()) == len(range(30))
+    nothing = np.zeros(grid.shape, dtype=np.uint8)
+    assert without_soft_hips(nothing, Scan(grid, values), known) == (nothing, None)
+
+
+@pytest.mark.parametrize(
+    ("modality", "lowest", "expected"), [("CT", 0.0, True), ("MR", -1000.0, False), (None, -1000.0, True), (None, -500.0, False)]
+)
+def test_ct_is_told_by_its_name_else_by_its_air(modality, lowest, expected) -> None:
+    scan = a_scan(modality=modality)
+    values = np.array(scan.values)
+    values[0, 0, 0] = lowest
+    assert looks_like_ct(Scan(scan.grid, values, modality=modality)) is expected

@@ -26,6 +26,7 @@ from kambin.pipeline.progress import Progress, part, silent
 from kambin.segmentation.bundle import DEFAULT, Model, read_model
 from kambin.segmentation.bundle_fields import Naming
 from kambin.segmentation.checks import has_spine, no_spine, refuse_unfit
+from kambin.segmentation.hounsfield import looks_like_ct, without_soft_hips
 from kambin.segmentation.predict import Means, Prediction, predict
 from kambin.volume import Scan, Segmentation
 
@@ -104,6 +105,10 @@ def segment_scan(scan: Scan, order: SegmentOrder, *, subject: object = "scan", p
     if not has_spine(found.classes, model.description.classes, scan.grid):
         raise no_spine(subject, model.name)
     progress("naming levels and sides", 0.85)
+    notes = found.notes
+    if model.description.modality is None and looks_like_ct(scan):
+        classes, soft = without_soft_hips(found.classes, scan, model.description.classes)
+        found, notes = replace(found, classes=classes), (*notes, *([] if soft is None else [soft]))
     try:
         segmentation = _numbered(_named(found, model))
     except NoSpineError as error:
@@ -119,7 +124,7 @@ def segment_scan(scan: Scan, order: SegmentOrder, *, subject: object = "scan", p
         "confidence": _mean_confidence(segmentation, found.confidence),
     }
     provenance = {**segmentation.provenance, "scheme": "kambin", "segmented_by": how}
-    doubts = (*(str(text) for text in scan.provenance.get("doubts", ())), *found.notes, *segmentation.doubts)
+    doubts = (*(str(text) for text in scan.provenance.get("doubts", ())), *notes, *segmentation.doubts)
     segmentation = replace(segmentation, doubts=tuple(dict.fromkeys(doubts)), provenance=provenance)
     return Segmented(segmentation, found.confidence, model, time.perf_counter() - started)
 

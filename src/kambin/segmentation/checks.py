@@ -8,6 +8,7 @@ from kambin.anatomy.structures import VERTEBRAL_KINDS, Kind
 from kambin.errors import InputError, NoSpineError
 from kambin.segmentation.bundle_fields import Description
 from kambin.segmentation.classes import ClassSet
+from kambin.segmentation.hounsfield import looks_like_ct
 from kambin.segmentation.onto_scan import ByteArray
 from kambin.volume import Grid, Scan
 from kambin.volume.scan import looks_like_labels
@@ -15,7 +16,6 @@ from kambin.volume.scan import looks_like_labels
 _SPINAL = VERTEBRAL_KINDS | {Kind.SACRUM, Kind.DISC}
 _LEAST_MM3 = 2000.0
 """A slice of 5 mm through one vertebral body holds about three times as much."""
-_AIR_HU = -700.0
 _ENOUGH = 8_000_000
 """So many voxels tell a label map from a scan."""
 
@@ -56,15 +56,10 @@ def refuse_unfit(scan: Scan, description: Description, subject: object, force: b
     if looks_like_labels(values[:, :, :: max(1, values.size // _ENOUGH)]):
         hint = "Give the scan that it was made from; or --force, if it is a scan after all."
         raise InputError(subject, "expected a scan, found what looks like a label map", hint=hint)
-    found = scan.modality or ("CT" if _looks_like_ct(scan) else None)
+    found = scan.modality or ("CT" if looks_like_ct(scan) else None)
     if description.modality is not None and found is not None and found != description.modality:
         problem = f"expected {description.modality} for the model {description.name}, found {found}"
         raise InputError(subject, problem, hint="Choose another model with --model; --force uses this one all the same.")
-
-
-def _looks_like_ct(scan: Scan) -> bool:
-    """Whether intensities reach as far below 0 as only Hounsfield units do."""
-    return bool(scan.values.min() < _AIR_HU)
 
 
 def has_spine(classes: ByteArray, known: ClassSet, grid: Grid) -> bool:
