@@ -20,8 +20,8 @@ _CREST = (0.5, 0.35)
 the body of either (Chakraverty 2007)."""
 _FORK = (0.8, 0.45)
 """The same for where the aorta divides: usually in front of L4."""
-_PSOAS = (4.5, 0.5)
-"""The same for the upper end of the psoas: usually between T12 and L1."""
+_PSOAS = (4.5, 0.8)
+"""The same for the upper end of the psoas: usually between T12 and L1; thin there, it is often found too low."""
 _SHIFT, _SHIFT_BY_ONE = 0.55, 0.8
 """Landmarks that together lie farther than this from their usual places, in vertebrae, make the count doubtful; the second, one alone."""
 _LOST = 3.0
