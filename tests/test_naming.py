@@ -109,6 +109,16 @@ class TestWhole:
         assert share_right(man, result, Kind.PSOAS) == 1.0
         assert any("psoas" in doubt and "left out" in doubt for doubt in result.doubts)
 
+    def test_a_disc_within_the_sacrum_is_a_doubt(self) -> None:
+        """S1 half freed: still part of the sacrum, with a disc below it."""
+        patient = build_patient(PatientParameters().changed({"lumbarisation": 0.45}))
+        grid = view_of(patient, (100, 70, 100), (3.0, 3.0, 3.0), (0.0, 0.0, 0.0), None)
+        half_freed = Man(grid, *forgotten(patient.labels(grid, NUMBER)))
+        assert half_freed.where("disc_S1").sum() > 0.2 * half_freed.where("disc_L4").sum()
+        result = named(half_freed.classes, grid, CLASSES)
+        assert share_right(half_freed, result, *COLUMN) > 0.99
+        assert any("sixth lumbar vertebra (L6, a lumbarised S1)" in doubt for doubt in result.doubts)
+
     @pytest.mark.parametrize(("axis", "degrees"), [(1, 30.0), (1, -30.0), (0, 25.0), (2, 20.0)])
     def test_turned_patient(self, man: Man, axis: int, degrees: float) -> None:
         """A column leaning by 30° either way, a flexed one, a patient who lies turned."""

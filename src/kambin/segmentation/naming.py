@@ -57,6 +57,8 @@ _RIM_MM = 5.0
 _BROKEN_MM = 8.0
 """So far apart may the parts of a bone or muscle be that was found broken."""
 _UNSURE = 0.5
+_SACRAL_DISC_SHARE = 0.15
+"""Of the other discs' size; in ordinary sacra next to nothing is found."""
 
 _BRANCHES = ((Kind.ILIAC_ARTERY, Kind.AORTA), (Kind.ILIAC_VEIN, Kind.VENA_CAVA))
 
@@ -221,6 +223,7 @@ def _name_column(work: _Work, line: ColumnLine, bodies: Places, discs: Places, s
     if end.has_sacrum:
         work.name(work.of(Kind.ARCH), np.isin(arch_owner, [OF_SACRUM, *sacral]), Structure(Kind.SACRUM))
     _name_discs(work, column, count)
+    _tell_sacral_disc(work)
     _name_roots(work, column, count)
     _tell_left_out(work, column, count, arch_owner, int(np.count_nonzero(rims)))
     work.doubts.extend([*column.notes, *end.notes])
@@ -305,6 +308,19 @@ def _name_discs(work: _Work, column: Column, count: _Count) -> None:
             level = Level.S1 if count.has_sacrum else None
         if level is not None:
             work.name(discs, column.disc_owner == gap.disc, Structure(Kind.DISC, level))
+
+
+def _tell_sacral_disc(work: _Work) -> None:
+    """A remnant between the first segments of the sacrum is thin; a disc there makes the first one a vertebra."""
+    sizes = {level: int(np.count_nonzero(work.labels == work.numbers[Structure(Kind.DISC, level)])) for level in (*UPWARDS, Level.S1)}
+    sacral = sizes.pop(Level.S1)
+    others = [size for size in sizes.values() if size]
+    share = sacral / float(np.median(others)) if others else 0.0
+    if share > _SACRAL_DISC_SHARE:
+        work.doubts.append(
+            f"Below what was taken for the first segment of the sacrum there is a disc, {100 * share:.0f} % as large as the others: "
+            "that segment may be a sixth lumbar vertebra (L6, a lumbarised S1). Agree on the level names before use."
+        )
 
 
 def _name_roots(work: _Work, column: Column, count: _Count) -> None:
