@@ -151,7 +151,7 @@ def _verdicts(plans: Plans) -> Table:
     """Segments and sides downwards, approaches across, a verdict in each; a dash where there is no plan."""
     approaches = dict.fromkeys([plan.approach for plan in plans.plans] + [approach for _, _, approach in plans.reasons])
     caption = "A, B: group of the published placement; yes: a way keeps all margins;\n"
-    caption += "? where 1 or 2 mm, or a root that was not seen, could change it"
+    caption += "? where 1 or 2 mm, or what was not seen, could change it"
     table = Table(box=None, pad_edge=False, caption=caption, caption_justify="left")
     for name in ("", *approaches):
         table.add_column(name, no_wrap=True)
