@@ -16,6 +16,7 @@ from kambin.planning.wishes import Wishes
 
 _DECISIVE = ("root", "aorta", "vena cava", "great vessels", "psoas")
 
+
 @dataclass(frozen=True, eq=False)
 class Plan:
     """The plan of one approach at one level and side.

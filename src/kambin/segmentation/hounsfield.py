@@ -16,7 +16,7 @@ from kambin.volume import Scan
 _AIR_HU = -700.0
 _CORTEX_HU = 150.0
 _DEEPEST_MM = 10.0
-"""No place in a hip bone lies farther than this from its surface; a little less than that of muscle beside bone is let pass."""
+"""Few places in a hip bone lie farther from its surface, and over the acetabulum, where some do, it is dense; muscle so near passes."""
 _TOLD_MM3 = 2000.0
 
 
