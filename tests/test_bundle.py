@@ -88,6 +88,8 @@ def test_built_in_models_go_by_their_names(tmp_path, monkeypatch) -> None:
         ({"normalisation": {"kind": "window"}}, r"normalisation: .*high and low"),
         ({"normalisation": {"kind": "magic"}}, r"normalisation: .*percentile, zscore, window, fixed"),
         ({"normalisation": {"kind": "fixed", "low": 0, "high": 1, "mean": 0, "deviation": 0}}, r"normalisation: "),
+        ({"normalisation": {"kind": "percentile", "ct": [300, -200]}}, r"normalisation: .*two rising numbers of Hounsfield units"),
+        ({"normalisation": {"kind": "window", "low": 0, "high": 1, "ct": [0, 1]}}, r"normalisation: .*beside percentile or zscore alone"),
         ({"orientation": "RRS"}, r"orientation: expected three letters"),
         ({"padding": "mirror"}, r"padding: expected edge or zero"),
         ({"sha256": "abc"}, r"sha256: expected 64 hexadecimal digits"),

@@ -317,6 +317,17 @@ class TestCount:
         assert doubt is not None
         assert "fifth lumbar vertebra may be part of the sacrum" in doubt
 
+    def test_a_disc_in_the_sacrum_and_landmarks_make_one_doubt(self) -> None:
+        alone = against(self.marks(0.3, 1.0), 0, 0.8, 6, 0.35)
+        assert alone is not None
+        assert "there is a disc, 35 % as large as the others" in alone
+        assert "sixth lumbar vertebra" in alone
+        assert against(self.marks(0.3, 1.0), 0, 0.8, 6, 0.17) is None
+        both = against(self.marks(-0.5, -0.2), 0, 1.0, 5, 0.35)
+        assert both is not None
+        assert "do not agree on which one" in both
+        assert "each level then" not in both
+
     def test_rudimentary_disc(self) -> None:
         doubt = against(self.marks(0.5, 0.8), 0, 0.25, 6)
         assert doubt is not None

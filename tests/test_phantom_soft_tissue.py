@@ -13,13 +13,17 @@ from kambin.anatomy.structures import Kind, Side, Structure
 from kambin.geometry import FloatArray
 from kambin.phantom.column import Column, build_column
 from kambin.phantom.column_line import ColumnLine, column_line
-from kambin.phantom.compose import Placed, Union
+from kambin.phantom.compose import Offset, Placed, Union
 from kambin.phantom.field import Field
+from kambin.phantom.hip import fitted_wing, pelvic_frame
+from kambin.phantom.ilium import half_thickness, out_of_chart
 from kambin.phantom.loft import Profile, Section, loft, tube
 from kambin.phantom.muscles import build_back, build_psoas, muscle_pieces, quadratus
 from kambin.phantom.parameters import PatientParameters
+from kambin.phantom.pelvic_muscles import pelvic_pieces
 from kambin.phantom.raster import Piece
 from kambin.phantom.skin import SKIN_MM, SUPRASPINOUS_MM, build_trunk, skin_pieces
+from kambin.phantom.tissue import Tissue
 from kambin.phantom.vertebra import Body
 from kambin.phantom.vessels import Vessels, build_vessels, division, vessel_pieces
 from kambin.phantom.viscera import visceral_pieces
@@ -181,6 +185,46 @@ def test_left_and_right_are_mirror_images(mean: Made) -> None:
     for right, left in zip(*(build_back(mean.parameters, mean.line, side) for side in (Side.RIGHT, Side.LEFT)), strict=True):
         np.testing.assert_allclose(right(points), left(mirrored), atol=1e-6)
     np.testing.assert_allclose(quadratus(mean.line, Side.RIGHT)(points), quadratus(mean.line, Side.LEFT)(mirrored), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "change", [{}, {"pelvis_width_mm": 250.0, "crest_over_l4l5_mm": 18.0}, {"pelvis_width_mm": 315.0, "psoas_scale": 0.7}]
+)
+def test_muscles_lie_on_both_sides_of_the_iliac_wing(change: dict[str, float]) -> None:
+    """No fat on the bone of the fossa, where iliacus and gluteus medius and minimus arise."""
+    made = Made(MEAN.changed(change))
+    frame = pelvic_frame(made.parameters, made.column)
+    wing = fitted_wing(made.parameters, made.column, frame)
+    u, still = (a.ravel() for a in np.meshgrid(np.linspace(45.0, 95.0, 12), np.linspace(-50.0, 25.0, 12), indexing="ij"))
+    edge = wing.outline.level(u, still)
+    u, still, edge = u[edge < -14.0], still[edge < -14.0], edge[edge < -14.0]
+    middle, tilt = wing.sheet(u, still)
+    under_skin = Offset(build_trunk(made.parameters, made.line), -SKIN_MM)
+    muscles = pelvic_pieces(made.parameters, made.column, under_skin, Tissue.MUSCLE)
+    for outside in (1.0, -1.0):
+        away = outside * (half_thickness(u, still, edge) + 1.0) * np.sqrt(1 + tilt)
+        upright = out_of_chart(u, wing.stretched(still), middle + away)
+        for side in Side:
+            points = frame.world((upright * made.column.scale * np.array([[side.sign], [1.0], [1.0]])).T).T
+            assert np.any([piece.shape(points) < 0 for piece in muscles], axis=0).mean() > 0.97
+
+
+def test_flanks_are_each_patients_own_and_lie_between_fat_and_cavity() -> None:
+    thick = []
+    for variant in range(6):
+        made = Made(MEAN.changed({"variant": float(variant)}))
+        trunk, flanks, cavity, *_ = skin_pieces(made.parameters, made.column)
+        right, middle, z = made.line.at(3.0)
+        ray = np.stack([np.linspace(right, right + 200.0, 2001), np.full(2001, middle + 15.0), np.full(2001, z)])
+        wall = (flanks.shape(ray) < 0) & (cavity.shape(ray) > 0)
+        thick.append(wall.sum() * 0.1)
+        fat = (trunk.shape(ray) < 0) & (flanks.shape(ray) > 0) & (cavity.shape(ray) > 0)
+        assert fat.sum() * 0.1 > SKIN_MM + 2.0
+        box = flanks.shape.box
+        points = np.random.default_rng(variant).uniform(box.low_mm, box.high_mm, (20_000, 3)).T
+        assert (trunk.shape(points[:, flanks.shape(points) < 0]) < -SKIN_MM).all()
+    assert 12.0 < min(thick) < max(thick) < 27.0
+    assert np.ptp(thick) > 4.0
 
 
 # --- corridors and vessels ---------------------------------------------------------------------------------------------------------

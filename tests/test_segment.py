@@ -98,6 +98,20 @@ def test_a_network_that_looks_around_gives_the_blur_of_the_whole_scan_away_from_
     np.testing.assert_array_equal(found.classes[inner][sure[inner]], (blurred > -0.2)[inner][sure[inner]])
 
 
+@pytest.mark.parametrize("kind", ["percentile", "zscore"])
+def test_ct_is_cut_to_its_window_before_it_is_measured(tmp_path, kind) -> None:
+    plain = read_model(write_model(tmp_path / "plain", normalisation={"kind": kind}))
+    cutting = read_model(write_model(tmp_path / "cutting", normalisation={"kind": kind, "ct": [10, 150]}))
+    scan = a_scan()
+    values = np.array(scan.values)
+    values[:4], values[-4:] = -1000, 3000
+    ct, cut, mr = Scan(scan.grid, values, "CT"), Scan(scan.grid, np.clip(values, 10, 150), "CT"), Scan(scan.grid, values, "MR")
+    found = predict(ct, cutting, CPU).classes
+    np.testing.assert_array_equal(found, predict(cut, plain, CPU).classes)
+    assert (found != predict(ct, plain, CPU).classes).any()
+    np.testing.assert_array_equal(predict(mr, cutting, CPU).classes, predict(mr, plain, CPU).classes)
+
+
 @pytest.mark.parametrize("spacing", [1.0, 2.0, (0.5, 0.7, 2.0)])
 def test_another_voxel_size_gives_the_same_shapes(tmp_path, spacing) -> None:
     """Blocks keep their volume to half a voxel of the scan all around; the outline of thick slices too."""

@@ -11,6 +11,7 @@ from kambin.anatomy.structures import Kind, Structure  # noqa: E402
 from kambin.segmentation.any_model import CLASSES  # noqa: E402
 from kambin.segmentation.chance import Chance  # noqa: E402
 from kambin.segmentation.classes import UNKNOWN  # noqa: E402
+from kambin.segmentation.looks import drawn_look  # noqa: E402
 from kambin.segmentation.networks.compact import CompactUNet  # noqa: E402
 from kambin.segmentation.normalise import Normalisation, normaliser  # noqa: E402
 from kambin.segmentation.shells import REST, drawn_surfaces  # noqa: E402
@@ -68,6 +69,11 @@ def test_a_plain_ct_is_what_the_table_says():
             contrast += 1
             assert picture[classes == 2].mean() > picture[classes == 1].mean() + 0.3
     assert contrast > 5
+
+
+def test_only_a_scanner_with_coils_shades(ball: TissueMap):
+    assert not any(drawn_look(ball, 0.0, 1.0, Chance(seed)).coils for seed in range(4))
+    assert all(drawn_look(ball, 1.0, 0.0, Chance(seed)).coils for seed in range(4))
 
 
 def test_above_the_highest_vertebras_middle_nothing_is_learnt():

@@ -88,9 +88,11 @@ except InputError as error:
     assert "pip install 'kambin[train]'" in told
 
 
-@pytest.mark.parametrize("units", [True, False])
-def test_half_precision_is_used_where_matrix_units_make_it_quicker(monkeypatch: pytest.MonkeyPatch, units: bool) -> None:
-    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"amx_bf16": units}, raising=False)
+@pytest.mark.parametrize(("known", "units"), [({"amx_bf16": True}, True), ({"avx512_bf16": True}, False), ({}, False)])
+def test_half_precision_is_used_where_matrix_units_make_it_quicker(
+    monkeypatch: pytest.MonkeyPatch, known: dict[str, bool], units: bool
+) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: known, raising=False)
     dense, apart = torch.nn.Conv3d(2, 2, 3), torch.nn.Conv3d(2, 2, 3, groups=2)
     worker, image = Worker(torch.device("cpu")), torch.zeros(1, 2, 4, 4, 4)
     with worker.mixed(dense):

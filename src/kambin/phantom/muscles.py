@@ -1,9 +1,8 @@
-"""Muscles of the trunk and the pelvis: lofts with published section areas, laid along the column and the pelvis.
+"""Muscles of the trunk: lofts with published section areas, laid along the column and the pelvis.
 
 Areas (mm², one side, healthy adults): psoas, quadratus lumborum and erector spinae down to L3/4 from Ivanac 2026 (Med Sci Monit
 32:e951651, table 2, n = 30, both sides pooled here); erector spinae and quadratus below that, and multifidus, from recalled values
-(Stokes 2005 for the multifidus's growth downwards). Places of pelvic muscles were read off one contrast-enhanced CT of an adult.
-They may run beneath bones, which are painted over them; nerves are too.
+(Stokes 2005 for the multifidus's growth downwards). They may run beneath bones, which are painted over them; nerves are too.
 """
 
 from __future__ import annotations
@@ -22,6 +21,7 @@ from kambin.phantom.diaphragm import crus
 from kambin.phantom.field import Ellipsoid, Field
 from kambin.phantom.loft import Loft, Section, loft, outline_level
 from kambin.phantom.parameters import PatientParameters
+from kambin.phantom.pelvic_muscles import pelvic_pieces
 from kambin.phantom.raster import Layer, Piece
 from kambin.phantom.skin import SKIN_MM, build_trunk
 from kambin.phantom.tissue import Blend, Tissue
@@ -75,9 +75,8 @@ def muscle_pieces(parameters: PatientParameters, column: Column) -> tuple[Piece,
     # However thin the fat, no muscle reaches the skin.
     under_skin = Offset(build_trunk(parameters, line), -SKIN_MM - 2.0)
     flesh = {name: muscle(muscle_fat(parameters, name)) for name in _FATTY}
-    pieces: list[Piece] = []
+    pieces = pelvic_pieces(parameters, column, under_skin, flesh["hip"])
     for side in Side:
-        pieces += [Piece(Common((shape, under_skin), 3.0), (Layer(flesh["hip"]),)) for shape in _pelvic(line, side)]
         erector, multifidus = build_back(parameters, line, side)
         back = Common((Union((erector, multifidus), 4.0), under_skin), 2.0)
         # Thoracolumbar fascia around both; between them a septum that is not fat throughout.
@@ -265,56 +264,3 @@ def _back_loft(
         section = Section(middle[2], away * line.scale, back + ahead * line.scale, (half[0], half[1], half[1]), turn, 2.3)
         sections.append(fitted(_mirrored(section, side, middle[0]), area * grow**2, clear_of))
     return loft(sections, 6.0)
-
-
-# Relative to the middle of the sacral endplate: away, ahead, up; half axes; turn (the right one's, clockwise seen from above).
-_ILIACUS = (
-    (94.0, 8.0, 16.0, (6.0, 16.0), 35.0),
-    (94.0, 20.0, 0.0, (8.0, 26.0), 32.0),
-    (95.0, 28.0, -20.0, (9.5, 30.0), 32.0),
-    (94.0, 38.0, -44.0, (11.0, 27.0), 35.0),
-    (92.0, 50.0, -66.0, (13.0, 20.0), 40.0),
-    (94.0, 56.0, -86.0, (14.0, 15.0), 40.0),
-)
-_GLUTEUS_MEDIUS = (
-    (102.0, -22.0, 32.0, (10.0, 16.0), 45.0),
-    (109.0, -16.0, 7.0, (14.0, 32.0), 38.0),
-    (116.0, -8.0, -11.0, (16.0, 40.0), 34.0),
-    (121.0, -3.0, -29.0, (17.0, 42.0), 30.0),
-    (125.0, -1.0, -47.0, (18.0, 42.0), 26.0),
-    (129.0, 1.0, -65.0, (18.0, 40.0), 22.0),
-    (134.0, 0.0, -86.0, (16.0, 32.0), 15.0),
-    (138.0, 0.0, -112.0, (10.0, 20.0), 10.0),
-)
-_GLUTEUS_MAXIMUS = (
-    (74.0, -54.0, 14.0, (14.0, 8.0), 30.0),
-    (84.0, -54.0, -11.0, (30.0, 13.0), 33.0),
-    (92.0, -52.0, -29.0, (42.0, 16.0), 36.0),
-    (95.0, -52.0, -47.0, (52.0, 19.0), 36.0),
-    (96.0, -51.0, -65.0, (58.0, 23.0), 34.0),
-    (92.0, -51.0, -85.0, (60.0, 25.0), 30.0),
-    (85.0, -55.0, -105.0, (57.0, 24.0), 24.0),
-    (80.0, -57.0, -130.0, (52.0, 24.0), 18.0),
-    (86.0, -52.0, -160.0, (46.0, 22.0), 15.0),
-)
-_THIGH = (
-    (96.0, 30.0, -84.0, (26.0, 22.0), 0.0),
-    (98.0, 22.0, -104.0, (40.0, 40.0), 0.0),
-    (96.0, 12.0, -130.0, (50.0, 52.0), 0.0),
-    (92.0, 6.0, -165.0, (58.0, 60.0), 0.0),
-    (90.0, 4.0, -195.0, (60.0, 62.0), 0.0),
-)
-
-
-def _pelvic(line: ColumnLine, side: Side) -> list[Loft]:
-    """Iliacus, gluteus medius and maximus, and the muscles around the hip joint."""
-    return [_pelvic_loft(line, side, rows) for rows in (_THIGH, _ILIACUS, _GLUTEUS_MEDIUS, _GLUTEUS_MAXIMUS)]
-
-
-def _pelvic_loft(line: ColumnLine, side: Side, rows: Sequence[tuple[float, float, float, tuple[float, float], float]]) -> Loft:
-    sections = []
-    for away, ahead, up, (wide, deep), turn in rows:
-        x, y, z = line.pelvic(side, away, ahead, up)
-        wide, deep = wide * line.scale, deep * line.scale
-        sections.append(Section(z, x, y, (wide, deep, deep), -side.sign * turn, 2.2))
-    return loft(sections, 8.0)

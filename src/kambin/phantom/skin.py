@@ -2,7 +2,8 @@
 
 Width and depth at L3 are the patient's; how they change with height, and the shape of the buttocks, were read off the skin of the
 Visible Human Male and a contrast-enhanced CT. Skin 2 to 3.5 mm thick (recalled); subcutaneous fat over L1 to L3 about 0.6 of that over
-L4 and L5 (men 8 and 15 mm; Özcan-Ekşi 2022 and recalled). Wall: three oblique layers together about 20 mm, rectus 10 mm (recalled).
+L4 and L5 (men 8 and 15 mm; Özcan-Ekşi 2022 and recalled). Wall: three oblique layers together about 20 mm, rectus 10 mm (recalled); how
+thick, how far apart and how blunt behind differs from patient to patient.
 """
 
 from __future__ import annotations
@@ -14,9 +15,10 @@ import numpy as np
 from kambin.anatomy.structures import Kind, Side, Structure
 from kambin.phantom.column import Column
 from kambin.phantom.column_line import ColumnLine, column_line
-from kambin.phantom.compose import Common
+from kambin.phantom.compose import Common, Cut, Offset
 from kambin.phantom.field import Field
 from kambin.phantom.loft import Loft, Section, loft
+from kambin.phantom.noise import uniforms
 from kambin.phantom.parameters import PatientParameters
 from kambin.phantom.raster import Layer, Piece
 from kambin.phantom.tissue import Tissue
@@ -24,8 +26,40 @@ from kambin.phantom.tissue import Tissue
 SKIN_MM = 2.5
 SUPRASPINOUS_MM = 2.5
 """Ligament between the tips of the spinous processes and the fat."""
-_WALL_MM = 19.0
 _RECTUS_MM = (34.0, 5.5)
+_WALLS = 59
+
+
+@dataclass(frozen=True, slots=True)
+class _Wall:
+    """The muscles of one patient's flanks.
+
+    Parameters
+    ----------
+    thick_mm
+        All three together.
+    ends
+        Depths at which the outer two end, as shares of that.
+    gap_mm
+        Of fat between two.
+    back_mm
+        How far behind the column's middle the outermost reaches.
+    border
+        Where they end behind, as a share of half the trunk's width without its fat.
+    """
+
+    thick_mm: float
+    ends: tuple[float, float]
+    gap_mm: float
+    back_mm: float
+    border: float
+
+    @classmethod
+    def of(cls, parameters: PatientParameters) -> _Wall:
+        u = uniforms(6, round(parameters.variant), _WALLS).tolist()
+        # Far back, they end as a blunt edge beside the muscles of the back; less far, in a thin one.
+        back = 46.0 + 20.0 * u[4]
+        return cls(13.0 + 12.0 * u[0], (0.28 + 0.14 * u[1], 0.64 + 0.18 * u[2]), 0.3 + 1.8 * u[3] ** 2, back, 0.58 + 0.16 * u[5])
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,18 +108,14 @@ def skin_pieces(parameters: PatientParameters, column: Column) -> tuple[Piece, .
     """The trunk with its fat, and the wall of the abdomen with the fat within; the first to be painted."""
     line = column_line(parameters, column)
     trunk = build_trunk(parameters, line)
-    wall, cavity = build_wall(parameters, line, trunk), build_cavity(parameters, line, trunk)
+    own, cavity = _Wall.of(parameters), build_cavity(parameters, line, trunk)
     # Three muscles, threads of fat between them.
-    sheets = (
-        Layer(Tissue.MUSCLE),
-        Layer(Tissue.FAT, 6.5),
-        Layer(Tissue.MUSCLE, 7.4),
-        Layer(Tissue.FAT, 14.5),
-        Layer(Tissue.MUSCLE, 15.4),
-    )
+    sheets = [Layer(Tissue.MUSCLE)]
+    for end in own.ends:
+        sheets += [Layer(Tissue.FAT, end * own.thick_mm), Layer(Tissue.MUSCLE, end * own.thick_mm + own.gap_mm)]
     pieces = [
         Piece(trunk, (Layer(Tissue.SKIN), Layer(Tissue.FAT, SKIN_MM)), Structure(Kind.TRUNK)),
-        Piece(wall, sheets),
+        Piece(_flanks(parameters, line, trunk), tuple(sheets)),
         Piece(cavity, (Layer(Tissue.MESENTERY),)),
     ]
     pieces += [Piece(rectus(parameters, line, trunk, side), (Layer(Tissue.MUSCLE),)) for side in Side]
@@ -174,12 +204,23 @@ def _inside(
 
 def build_wall(parameters: PatientParameters, line: ColumnLine, trunk: Loft) -> Loft:
     """The abdomen with its muscular wall, back to the lateral borders of the muscles of the back."""
-    return _inside(parameters, line, trunk, (0.0, 0.0), 46.0 * line.scale)
+    return _inside(parameters, line, trunk, (0.0, 0.0), _Wall.of(parameters).back_mm * line.scale)
+
+
+def _flanks(parameters: PatientParameters, line: ColumnLine, trunk: Loft) -> Field:
+    """The wall without what of it would lie behind the muscles of the back: it ends beside them in a rounded border."""
+    wall = build_wall(parameters, line, trunk)
+    border = _Wall.of(parameters).border
+    sections = []
+    for z in np.linspace(wall.profile.start_mm - 20.0, wall.profile.end_mm + 20.0, 12):
+        right, _widest, half, *_rest = (float(row[0]) for row in wall.profile(np.array([z])))
+        sections.append(Section(float(z), right, float(line.middle_at(z)[1]), (border * half, 20.0, 120.0), 0.0, 4.0))
+    return Common((Cut(wall, (loft(sections),), 9.0), Offset(trunk, -SKIN_MM - 2.0)), 2.0)
 
 
 def build_cavity(parameters: PatientParameters, line: ColumnLine, trunk: Loft) -> Loft:
     """What the wall encloses: the peritoneal cavity and the fat behind it. In front only a sheath is left of the obliques."""
-    return _inside(parameters, line, trunk, (_WALL_MM, 2.5), 52.0 * line.scale, 6.0)
+    return _inside(parameters, line, trunk, (_Wall.of(parameters).thick_mm, 2.5), 52.0 * line.scale, 6.0)
 
 
 def rectus(parameters: PatientParameters, line: ColumnLine, trunk: Loft, side: Side) -> Field:

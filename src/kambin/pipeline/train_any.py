@@ -269,7 +269,7 @@ def bundle_settings(content: bytes, card: Mapping[str, Any]) -> dict[str, Any]:
         "sha256": hashlib.sha256(content).hexdigest(),
         "classes": list(any_model.CLASSES.keys),
         "spacing_mm": any_model.SPACING_MM,
-        "normalisation": {"kind": "percentile", "low": 0.5, "high": 99.5},
+        "normalisation": {"kind": "percentile", "low": 0.5, "high": 99.5, "ct": list(any_model.CT_WINDOW_HU)},
         "patch": list(PATCH),
         "stride": [n * 2 // 3 for n in PATCH],
         "multiple": 16,

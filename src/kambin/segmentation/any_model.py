@@ -40,6 +40,8 @@ COLUMN = (Kind.BODY, Kind.ARCH, Kind.SACRUM, Kind.DISC, Kind.DURAL_SAC, Kind.NER
 """About these two pictures of three are centred."""
 NETWORK: Mapping[str, Any] = MappingProxyType({"widths": (32, 64, 128, 192), "depths": (1, 2, 2, 2), "fine": 16})
 SPACING_MM = 1.5
+CT_WINDOW_HU = (-200.0, 800.0)
+"""What CT is cut to before it is normalised: soft tissues differ by tens of units, air and the hardest bone by two thousand."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +80,7 @@ class AnyRecipe:
     annealed_from: float = 0.35
     weights: tuple[float, ...] = (1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 2.0, 1.0, 1.0, 1.5, 1.5, 2.0, 2.0)
     small_until: float = 0.3
-    small: tuple[tuple[int, int, int], ...] = ((48, 64, 64), (64, 48, 64), (64, 64, 48), (32, 80, 80))
+    small: tuple[tuple[int, int, int], ...] = ((48, 64, 64), (64, 48, 64), (64, 64, 48), (48, 48, 80))
     widened_over: int = 2000
     average: float = 0.998
     held_out: float = 0.05

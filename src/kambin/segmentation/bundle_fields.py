@@ -80,6 +80,8 @@ class Description:
         What is done to intensities; see `kambin.segmentation.normalise`.
     fixed
         Instead of those, one that is the same for every scan.
+    ct_window_hu
+        Where CT is cut before that is done; None for no CT, or where it is not.
     patch
         Voxels of a tile, right, anterior, cranial.
     multiple
@@ -111,6 +113,7 @@ class Description:
     high: float
     patch: Triple
     fixed: Normaliser | None = None
+    ct_window_hu: tuple[float, float] | None = None
     multiple: int = 1
     stride: Triple | None = None
     modality: str | None = None
@@ -280,7 +283,11 @@ class _Fields:
         if not isinstance(value, dict) or kind not in needed:
             self._wrong(key, f'an object with "kind", one of {", ".join(needed)}')
             return known
-        numbers = {name: n for name, n in value.items() if name != "kind"}
+        window = value.get("ct")
+        if window is not None and not (kind in ("percentile", "zscore") and _is_rising_pair(window)):
+            self._wrong(key, "ct, beside percentile or zscore alone, as two rising numbers of Hounsfield units")
+            return known
+        numbers = {name: n for name, n in value.items() if name not in ("kind", "ct")}
         if not needed[kind] <= set(numbers) <= needed[kind] | {"low", "high"} or not all(_is_number(n) for n in numbers.values()):
             self._wrong(key, f"beside that kind {' and '.join(sorted(needed[kind])) or 'low and high at most'}, numbers")
             return known
@@ -290,7 +297,8 @@ class _Fields:
             return known
         if kind == FIXED:
             return known | {"fixed": Normaliser(low, high, numbers["mean"], numbers["deviation"])}
-        return {"normalisation": Normalisation(kind), "low": float(low), "high": float(high)}
+        ct = None if window is None else (float(window[0]), float(window[1]))
+        return {"normalisation": Normalisation(kind), "low": float(low), "high": float(high), "ct_window_hu": ct}
 
     def check_sizes(self, patch: Triple | None, multiple: int, stride: Triple | None) -> None:
         if patch is not None and any(n % multiple for n in patch):
@@ -301,6 +309,10 @@ class _Fields:
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < float("inf")
+
+
+def _is_rising_pair(value: Any) -> bool:
+    return isinstance(value, list) and len(value) == 2 and all(map(_is_number, value)) and value[0] < value[1]
 
 
 def _is_whole(value: Any) -> bool:

@@ -29,6 +29,8 @@ _UNEVEN = 0.6
 """Crests whose heights differ by more vertebrae than that tell nothing: one of them is not what it was taken for, or cut off."""
 _CREST_APART_MM = 35.0
 """The crests lie farther than this to either side of the column."""
+_SACRAL_DISC = 0.2
+"""Of the other discs' size; a remnant between the first segments of ordinary sacra had up to 0.17, mostly nothing was found."""
 _RUDIMENTARY = 0.4
 """A lowest disc thinner than this, by the others' median, may be that of a vertebra grown together with the sacrum."""
 
@@ -177,7 +179,9 @@ def _usual_words(mark: Landmark) -> str:
     return words[mark.usual, mark.spread]
 
 
-def against(marks: tuple[Landmark, ...], lowest: int, disc_share: float | None, body_count: int) -> str | None:
+def against(
+    marks: tuple[Landmark, ...], lowest: int, disc_share: float | None, body_count: int, sacral_share: float = 0.0
+) -> str | None:
     """What speaks against the count, in one sentence; None where nothing does.
 
     Parameters
@@ -190,6 +194,8 @@ def against(marks: tuple[Landmark, ...], lowest: int, disc_share: float | None, 
         Thickness of the lowest disc by that of the others; None where it was not found.
     body_count
         How many vertebrae there are in view.
+    sacral_share
+        Size of a disc below the first segment of what was taken for the sacrum, by that of the others.
     """
     weights = np.array([mark.spread**-2 for mark in marks])
     off = np.array([mark.place + lowest - mark.usual for mark in marks])
@@ -200,13 +206,21 @@ def against(marks: tuple[Landmark, ...], lowest: int, disc_share: float | None, 
     evidence = [
         f"{mark.name} at {place_name(mark.place + lowest)}" for mark, by in zip(marks, off, strict=True) if shifted and by * shift > 0
     ]
+    sixth, fifth = shifted and shift > 0, shifted and shift < 0
+    if sacral_share > _SACRAL_DISC:
+        sixth = True
+        evidence.append(
+            f"below what was taken for the first segment of the sacrum there is a disc, {100 * sacral_share:.0f} % as large as the others"
+        )
     if disc_share is not None and disc_share < _RUDIMENTARY and body_count > 1:
         evidence.append(f"the disc over the sacrum is only {100 * disc_share:.0f} % as thick as the others")
     if not evidence:
         return None
-    if shifted and shift > 0:
+    if sixth and fifth:
+        guess = "a transitional vertebra is likely, and these do not agree on which one (L6, or an L5 that is part of the sacrum)"
+    elif sixth:
         guess = "a sixth lumbar vertebra (L6, a lumbarised S1) is possible, each level then being called one too high"
-    elif shifted:
+    elif fifth:
         guess = "the fifth lumbar vertebra may be part of the sacrum, each level then being called one too low"
     else:
         guess = "a transitional vertebra (L6, or an L5 grown together with the sacrum) is possible"

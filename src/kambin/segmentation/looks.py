@@ -17,7 +17,7 @@ FAT_T1_MS, FAT_T2_MS = 350.0, 110.0
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """Every row's intensity, speckle, unevenness and strands; and where a scanner cuts."""
+    """Every row's intensity, speckle, unevenness and strands; where a scanner cuts; and whether it has coils, which shade."""
 
     mean: Tensor
     speckle: Tensor
@@ -25,6 +25,7 @@ class Look:
     strands: Tensor
     low: float = -math.inf
     high: float = math.inf
+    coils: bool = True
 
     def painted(self, numbers: Tensor, spacing_mm: float, chance: Chance) -> Tensor:
         shape = tuple(numbers.shape)
@@ -139,9 +140,12 @@ def _ct(source: TissueMap, chance: Chance) -> Look:
     mean = mean + 8.0 * chance.normal(count)
     speckle = torch.where(marrow, chance.uniform(10, 60) * torch.ones(count), chance.uniform(2, 25) * chance.uniforms(count))
     strands = (chance.uniforms(count) < 0.5) * chance.uniform(0, 80) * chance.normal(count) * _unruly(source)
-    low = chance.uniform(-1024, -900) if chance.happens(0.7) else chance.uniform(-400, -120)
-    high = chance.uniform(1200, 3000) if chance.happens(0.7) else chance.uniform(250, 1200)
-    return Look(mean, speckle, 10.0 * chance.uniforms(count), strands, low, high)
+    if chance.happens(0.75):  # about as it will be cut in use
+        low, high = chance.uniform(-320, -120), chance.uniform(400, 1200)
+    else:
+        low = chance.uniform(-1024, -900) if chance.happens(0.7) else chance.uniform(-400, -120)
+        high = chance.uniform(1200, 3000) if chance.happens(0.7) else chance.uniform(250, 1200)
+    return Look(mean, speckle, 10.0 * chance.uniforms(count), strands, low, high, coils=False)
 
 
 def _any(source: TissueMap, chance: Chance) -> Tensor:

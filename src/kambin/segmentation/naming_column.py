@@ -13,7 +13,7 @@ from kambin.geometry import FloatArray
 from kambin.segmentation.arches import OF_SACRUM, arch_owners
 from kambin.segmentation.clean import TOLD_MM3
 from kambin.segmentation.column_line import ColumnLine
-from kambin.segmentation.column_order import Body, Column, divided_column
+from kambin.segmentation.column_order import Body, Column, Gap, divided_column
 from kambin.segmentation.level_count import (
     UPWARDS,
     against,
@@ -29,9 +29,6 @@ from kambin.segmentation.naming_work import Work
 from kambin.segmentation.places import IntArray, Places
 from kambin.segmentation.roots import root_owners
 from kambin.segmentation.sacral import Belongs, LowerEnd, lower_end, sacral_rims
-
-_SACRAL_DISC_SHARE = 0.2
-"""Of the other discs' size; in ordinary sacra up to 0.17 was found, mostly nothing."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,7 +64,6 @@ def name_column(work: Work, line: ColumnLine, bodies: Places, discs: Places, sac
     if end.has_sacrum:
         work.name(work.of(Kind.ARCH), np.isin(arch_owner, [OF_SACRUM, *sacral]), Structure(Kind.SACRUM))
     _name_discs(work, column, count)
-    _tell_sacral_disc(work)
     _name_roots(work, column, count)
     _tell_left_out(work, column, count, arch_owner, int(np.count_nonzero(rims)))
     work.doubts.extend([*column.notes, *end.notes])
@@ -89,7 +85,8 @@ def _counted(work: Work, column: Column, end: LowerEnd, discs: Places) -> _Count
                 f"Between the sacrum and the lowest vertebra found there is room for {end.missing} more: the levels leave "
                 f"{' and '.join(str(level) for level in UPWARDS[: end.missing])} out. Check the level names."
             )
-        objection = against(marks, lowest, disc_share(_thicknesses(column, vertebrae, discs)), len(vertebrae))
+        thinness = disc_share(_thicknesses(column, vertebrae, discs))
+        objection = against(marks, lowest, thinness, len(vertebrae), _sacral_share(column, vertebrae))
         if objection:
             work.doubts.append(objection)
     else:
@@ -132,7 +129,7 @@ def _name_discs(work: Work, column: Column, count: _Count) -> None:
     """Each disc by the vertebra above it; under the lowest vertebra there may be that of the sacrum's first segments too."""
     discs = work.of(Kind.DISC)
     middles = [body.middle_mm for body in count.vertebrae]
-    under_lowest = [gap.along_mm for gap in column.gaps if gap.along_mm < middles[0]]
+    sacral = {gap.along_mm for gap in _within_sacrum(column, count.vertebrae)}
     for gap in column.gaps:
         if gap.disc is None:
             continue
@@ -148,23 +145,24 @@ def _name_discs(work: Work, column: Column, count: _Count) -> None:
             level = None if last is None or last is UPWARDS[-1] else UPWARDS[UPWARDS.index(last) + 1]
             if gap.along_mm > middles[-1] + 1.2 * column.height_mm:
                 level = None
-        if above == 0 and under_lowest[-1] - gap.along_mm > 0.5 * column.height_mm:
+        if gap.along_mm in sacral:
             level = Level.S1 if count.has_sacrum else None
         if level is not None:
             work.name(discs, column.disc_owner == gap.disc, Structure(Kind.DISC, level))
 
 
-def _tell_sacral_disc(work: Work) -> None:
-    """A remnant between the first segments of the sacrum is thin; a disc there makes the first one a vertebra."""
-    sizes = {level: int(np.count_nonzero(work.labels == work.numbers[Structure(Kind.DISC, level)])) for level in (*UPWARDS, Level.S1)}
-    sacral = sizes.pop(Level.S1)
-    others = [size for size in sizes.values() if size]
-    share = sacral / float(np.median(others)) if others else 0.0
-    if share > _SACRAL_DISC_SHARE:
-        work.doubts.append(
-            f"Below what was taken for the first segment of the sacrum there is a disc, {100 * share:.0f} % as large as the others: "
-            "that segment may be a sixth lumbar vertebra (L6, a lumbarised S1). Agree on the level names before use."
-        )
+def _within_sacrum(column: Column, vertebrae: tuple[Body, ...]) -> list[Gap]:
+    """Gaps too far below the lowest vertebra to hold its disc: those between segments of the sacrum."""
+    below = [gap for gap in column.gaps if gap.along_mm < vertebrae[0].middle_mm]
+    return [gap for gap in below if below[-1].along_mm - gap.along_mm > 0.5 * column.height_mm]
+
+
+def _sacral_share(column: Column, vertebrae: tuple[Body, ...]) -> float:
+    """Size of the discs within the sacrum by that of the others: a remnant there is thin, and a disc makes its first segment a vertebra."""
+    sacral = {gap.disc for gap in _within_sacrum(column, vertebrae)}
+    sizes = {gap.disc: np.count_nonzero(column.disc_owner == gap.disc) for gap in column.gaps if gap.disc is not None}
+    others = [size for disc, size in sizes.items() if disc not in sacral]
+    return sum(size for disc, size in sizes.items() if disc in sacral) / float(np.median(others)) if others else 0.0
 
 
 def _name_roots(work: Work, column: Column, count: _Count) -> None:

@@ -48,7 +48,9 @@ class Normaliser:
         return result
 
 
-def normaliser(values: npt.NDArray[Any], kind: Normalisation, low: float = 0.5, high: float = 99.5) -> Normaliser:
+def normaliser(
+    values: npt.NDArray[Any], kind: Normalisation, low: float = 0.5, high: float = 99.5, within: tuple[float, float] | None = None
+) -> Normaliser:
     """What brings a scan to the common measure; taken from the whole scan, not from a tile of it.
 
     Parameters
@@ -59,6 +61,8 @@ def normaliser(values: npt.NDArray[Any], kind: Normalisation, low: float = 0.5, 
         How.
     low, high
         The two percentiles, or the two values of a window; of no use to a z-score.
+    within
+        Two values at which intensities are cut before anything else; None for none.
 
     Raises
     ------
@@ -67,6 +71,8 @@ def normaliser(values: npt.NDArray[Any], kind: Normalisation, low: float = 0.5, 
     """
     flat = np.asarray(values).reshape(-1)
     flat = flat[:: max(1, len(flat) // _MOST_SAMPLES)].astype(np.float64)
+    if within is not None:
+        flat = np.clip(flat, *within)
     if kind is Normalisation.WINDOW:
         if not low < high:
             raise ValueError(f"expected a window from low to high, found {low} to {high}")
@@ -77,7 +83,7 @@ def normaliser(values: npt.NDArray[Any], kind: Normalisation, low: float = 0.5, 
             first, last = float(flat.min()), float(flat.max())
         flat = np.clip(flat, first, last)
     else:
-        first, last = -np.inf, np.inf
+        first, last = (-np.inf, np.inf) if within is None else within
     deviation = float(flat.std())
     if not deviation > 0:
         raise ValueError("expected a scan of more than one intensity, found a constant one")

@@ -19,6 +19,7 @@ from kambin.segmentation.bundle import Model, Network
 from kambin.segmentation.bundle_fields import Blend, Description, Triple
 from kambin.segmentation.coarse import Look, coarse_look
 from kambin.segmentation.crew import Crew
+from kambin.segmentation.hounsfield import looks_like_ct
 from kambin.segmentation.normalise import Normaliser, normaliser
 from kambin.segmentation.onto_scan import ByteArray, OntoScan
 from kambin.segmentation.rescale import Rescaling, grid_of
@@ -112,7 +113,8 @@ def predict(scan: Scan, model: Model, means: Means | None = None, progress: Prog
     classes = np.zeros(scan.grid.shape, dtype=np.uint8)
     confidence = np.full(scan.grid.shape, 255, dtype=np.uint8)
     cut = _cut(description, scan.grid)
-    seen = _Seen(scan.values[cut], scan.grid.crop([p.start for p in cut], [p.stop for p in cut]), classes[cut], confidence[cut])
+    grid = scan.grid.crop([p.start for p in cut], [p.stop for p in cut])
+    seen = _Seen(scan.values[cut], grid, classes[cut], confidence[cut], looks_like_ct(scan))
     look = None
     if model.coarse is not None and model.coarse_network is not None:
         tell("looking where the spine is", 0.0)
@@ -135,6 +137,7 @@ class _Seen:
     grid: Grid
     classes: ByteArray
     confidence: ByteArray
+    is_ct: bool
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -158,8 +161,9 @@ class _Work:
     def normaliser(self) -> Normaliser:
         """Taken from the whole scan, wherever is looked."""
         wanted = self.description
+        window = wanted.ct_window_hu if self.seen.is_ct else None
         try:
-            return wanted.fixed or normaliser(self.seen.values, wanted.normalisation, wanted.low, wanted.high)
+            return wanted.fixed or normaliser(self.seen.values, wanted.normalisation, wanted.low, wanted.high, window)
         except ValueError as error:
             raise InputError("scan", f"{error} (where {wanted.name} looks)") from error
 
@@ -183,7 +187,7 @@ def _first_look(seen: _Seen, coarse: Description, network: Network, source: str,
     """The coarse network on the whole scan, on voxels of its own."""
     rescaling = Rescaling.of(seen.grid, coarse.spacing_mm)
     grid = grid_of(seen.grid, rescaling)
-    small = _Seen(rescaling.image(seen.values), grid, np.zeros(grid.shape, np.uint8), np.zeros(grid.shape, np.uint8))
+    small = _Seen(rescaling.image(seen.values), grid, np.zeros(grid.shape, np.uint8), np.zeros(grid.shape, np.uint8), seen.is_ct)
     work = _Work(small, Rescaling.of(grid, None), coarse, network, source, replace(means, skip_air=False))
     device, tile, *_ = _in_fitting_tiles(work, _silent)
     return coarse_look(small.classes, small.confidence, coarse.classes, rescaling, rescaling.spacing_mm(seen.grid), device, tile)

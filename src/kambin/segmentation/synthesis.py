@@ -84,7 +84,7 @@ def draw(source: TissueMap, drawing: Drawing, chance: Chance, shape: tuple[int, 
     numbers, classes = drawn_surfaces(source, numbers, classes, chance)
     look = drawn_look(source, drawing.mr, drawing.ct, chance)
     picture = look.painted(numbers, drawing.spacing_mm, chance)
-    picture = _acquired(picture, drawing.spacing_mm, chance)
+    picture = _acquired(picture, drawing.spacing_mm, chance, look.coils)
     middle, scale, low, high = look.measure(place.glance(source))
     picture = ((picture.clamp(low, high) - middle) / scale) * seen
     return picture, torch.where(seen, classes, torch.tensor(UNKNOWN, dtype=torch.uint8))
@@ -198,7 +198,7 @@ def _matrix(drawing: Drawing, chance: Chance) -> npt.NDArray[np.float64]:
     return np.asarray(turned(chance.host.normal(0.0, drawing.turned_deg)) @ result, dtype=np.float64)
 
 
-def _acquired(picture: Tensor, spacing_mm: float, chance: Chance) -> Tensor:
+def _acquired(picture: Tensor, spacing_mm: float, chance: Chance, coils: bool) -> Tensor:
     """What a scanner's resolution, coil and noise make of it."""
     shape = tuple(picture.shape)
     slices = int(chance.host.integers(3))
@@ -208,7 +208,7 @@ def _acquired(picture: Tensor, spacing_mm: float, chance: Chance) -> Tensor:
     picture = blurred(picture, [max(0.35, 0.42 * s * chance.uniform(0.7, 1.2)) for s in spacing])
     coarse = tuple(max(4, round(n / max(s, 1.0))) for n, s in zip(shape, spacing, strict=True))
     spread = float(picture.std()) + 1e-4
-    if chance.happens(0.8):
+    if coils and chance.happens(0.8):
         picture = picture * torch.exp(chance.uniform(0.0, 0.35) * chance.smooth(shape, chance.uniform(60, 200) / spacing_mm))
     noise = spread * chance.logarithmic(0.01, 0.25)
     if coarse != shape:
@@ -217,7 +217,7 @@ def _acquired(picture: Tensor, spacing_mm: float, chance: Chance) -> Tensor:
         picture = functional.interpolate(picture[None, None], size=shape, mode="trilinear", align_corners=False)[0, 0]
     else:
         picture = picture + noise * chance.normal(*shape)
-    if chance.happens(0.5):
+    if coils and chance.happens(0.5):
         low, high = picture.min(), picture.max()
         share = ((picture - low) / (high - low + 1e-6)).clamp(1e-6, 1)
         picture = low + (high - low) * share ** chance.logarithmic(0.7, 1.4)

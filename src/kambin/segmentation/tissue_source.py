@@ -14,7 +14,7 @@ from kambin.segmentation.chance import Chance
 from kambin.segmentation.synthesis import Drawing, draw
 from kambin.segmentation.tissues import TissueMap
 
-_ANY, _CT = 0.3, 0.25
+_ANY, _CT = 0.25, 0.35
 """Shares, in the end, of pictures of any contrast and of such that look like CT."""
 
 
