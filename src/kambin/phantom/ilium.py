@@ -33,7 +33,7 @@ _STILL_V_MM, _BLEND_MM = -62.0, 30.0
 """Below this the wing does not take part when the crest rises; over so much it begins to."""
 _FAR_MM = 32.0
 """Further off than this the sheet's tilt at the foot of a point says nothing any more."""
-_RIDGE, _FOSSA_MM = 0.3, 60.0
+RIDGE, _FOSSA_MM = 0.3, 60.0
 """The line where the fossa begins runs forward as it falls; the fossa's breadth."""
 
 
@@ -95,13 +95,13 @@ class Wing:
         # Behind, the wing turns outwards to the posterior spines; in front and above it opens into the fossa.
         behind = np.maximum(12 - u, 0)
         hooked = np.maximum(u - 74, 0)
-        share = (u - 14 + kind(_RIDGE) * v) * kind(1 / _FOSSA_MM)
+        share = (u - 14 + kind(RIDGE) * v) * kind(1 / _FOSSA_MM)
         ahead = np.minimum(smooth_maximum(share, np.zeros_like(share), 0.7), 1)
         bulge, bulge_steep = ahead * (2 - ahead), 2 * (1 - ahead) * np.clip(share * kind(1 / 1.4) + kind(0.5), 0, 1) * kind(1 / _FOSSA_MM)
         lean, lean_steep = self._lean(v)
         place = 62 + kind(0.0045) * behind * behind + bulge * lean - kind(0.010) * hooked * hooked
         along_u = -kind(0.009) * behind + bulge_steep * lean - kind(0.020) * hooked
-        along_v = bulge * lean_steep + kind(_RIDGE) * bulge_steep * lean
+        along_v = bulge * lean_steep + kind(RIDGE) * bulge_steep * lean
         return place, along_u * along_u + along_v * along_v
 
     def _lean(self, v: Values) -> tuple[Values, Values]:

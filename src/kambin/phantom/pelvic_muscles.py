@@ -18,7 +18,7 @@ from kambin.phantom.column_line import ColumnLine, column_line
 from kambin.phantom.compose import Common, Union
 from kambin.phantom.field import Box, Field, Points, Values, smooth_maximum
 from kambin.phantom.hip import Mirrored, fitted_wing, pelvic_frame
-from kambin.phantom.ilium import Wing, into_chart
+from kambin.phantom.ilium import RIDGE, Wing, into_chart
 from kambin.phantom.loft import Loft, Section, loft, measured_slope
 from kambin.phantom.parameters import PatientParameters
 from kambin.phantom.raster import Layer, Piece
@@ -32,7 +32,6 @@ _FASCIA_MM = 0.8
 # which place of the chart on, counted forwards (the sacroiliac joint and what is behind it bear no iliacus).
 _GLUTEAL = (5.0, 36.0, 20.0, 1.0, -60.0)
 _ILIACUS = (5.0, 32.0, 24.0, 2.0, 16.0)
-_RIDGE = 0.3
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,7 +77,7 @@ class OnWing:
         out = np.clip(kind(self.outside) * (w - middle), -_FAR_MM, _FAR_MM) / np.sqrt(1 + tilt)
         deep = np.maximum(-edge - kind(self.inset_mm), 0)
         thick = kind(self.rim_mm) + kind(self.most_mm - self.rim_mm) * deep / (deep + kind(self.half_at_mm))
-        behind = kind(self.from_mm) - u - kind(_RIDGE) * v
+        behind = kind(self.from_mm) - u - kind(RIDGE) * v
         level = smooth_maximum(out - thick, edge + kind(self.inset_mm), 6.0)
         level = smooth_maximum(level, behind, 10.0)
         return np.asarray(smooth_maximum(level, -out - kind(1.0), 1.0))

@@ -23,7 +23,8 @@ _FORK = (0.8, 0.45)
 _PSOAS = (4.5, 0.8)
 """The same for the upper end of the psoas: usually between T12 and L1; thin there, it is often found too low."""
 _SHIFT, _SHIFT_BY_ONE = 0.55, 0.8
-"""Landmarks that together lie farther than this from their usual places, in vertebrae, make the count doubtful; the second, one alone."""
+"""Landmarks that together lie farther than this from their usual places, in vertebrae, make the count doubtful; the second, one alone or with
+the psoas. About two standard deviations of what they tell together."""
 _LOST = 3.0
 _UNEVEN = 0.6
 """Crests whose heights differ by more vertebrae than that tell nothing: one of them is not what it was taken for, or cut off."""
@@ -202,7 +203,7 @@ def against(
     shift = float(weights @ off / weights.sum()) if len(marks) else 0.0
     # The psoas alone is too poor a guide.
     guides = sum(mark.usual != _PSOAS[0] for mark in marks)
-    shifted = guides > 0 and abs(shift) > (_SHIFT if len(marks) > 1 else _SHIFT_BY_ONE)
+    shifted = guides > 0 and abs(shift) > (_SHIFT if guides > 1 else _SHIFT_BY_ONE)
     evidence = [
         f"{mark.name} at {place_name(mark.place + lowest)}" for mark, by in zip(marks, off, strict=True) if shifted and by * shift > 0
     ]
