@@ -2,9 +2,9 @@
 
     python studies/ship_model.py RUN [--before MODEL]
 
-RUN is the output of ``kambin train --system lumbosacral-any``. With ``--before``, the model that the training began with, what ships has the
-mean of both's weights: on real scans that is better than either (Wortsman 2022, arXiv:2109.01903). The model goes to ``src/kambin/segmentation/models``, its log and settings
-to ``docs/results``.
+RUN is the output of ``kambin train --system lumbosacral-any``. With ``--before``, the model that the training began with, what ships has
+the mean of both's weights: on real scans that is better than either (Wortsman 2022, arXiv:2109.01903). The model goes to
+``src/kambin/segmentation/models``, its log and settings to ``docs/results``.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def main() -> None:
     if arguments.before is not None:
         network, others = mean_of(run / "model.zip", arguments.before)
         settings["sha256"] = hashlib.sha256(network).hexdigest()
-        settings["card"]["weights"] = "the mean of those before and after the last training; the Dice on drawn pictures is of those after it"
+        settings["card"]["weights"] = "the mean of those before and after the last training; the Dice is of those after it"
     settings["card"] = {
         "use": "research, not clinical use",
         "data": "pictures drawn in any contrast from maps of tissues of digital patients: docs/lumbosacral-any.md",

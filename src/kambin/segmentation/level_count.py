@@ -23,8 +23,8 @@ _FORK = (0.8, 0.45)
 _PSOAS = (4.5, 0.8)
 """The same for the upper end of the psoas: usually between T12 and L1; thin there, it is often found too low."""
 _SHIFT, _SHIFT_BY_ONE = 0.55, 0.8
-"""Landmarks that together lie farther than this from their usual places, in vertebrae, make the count doubtful; the second, one alone or with
-the psoas. About two standard deviations of what they tell together."""
+"""Landmarks that together lie farther than this from their usual places, in vertebrae, make the count doubtful; the second, one alone or
+with the psoas. About two standard deviations of what they tell together."""
 _LOST = 3.0
 _UNEVEN = 0.6
 """Crests whose heights differ by more vertebrae than that tell nothing: one of them is not what it was taken for, or cut off."""
