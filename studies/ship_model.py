@@ -3,7 +3,7 @@
     python studies/ship_model.py RUN [--before MODEL]
 
 RUN is the output of ``kambin train --system lumbosacral-any``. With ``--before``, the model that the training began with, what ships has
-the mean of both's weights: on real scans that is better than either (Wortsman 2022, arXiv:2109.01903). The model goes to
+the mean of both's weights, which keeps on real scans most of what either does better (Wortsman 2022, arXiv:2109.01903). The model goes to
 ``src/kambin/segmentation/models``, its log and settings to ``docs/results``.
 """
 
