@@ -20,7 +20,7 @@ from kambin.phantom.ilium import half_thickness, out_of_chart
 from kambin.phantom.loft import Profile, Section, loft, tube
 from kambin.phantom.muscles import build_back, build_psoas, muscle_pieces, quadratus
 from kambin.phantom.parameters import PatientParameters
-from kambin.phantom.pelvic_muscles import pelvic_pieces
+from kambin.phantom.pelvic_muscles import _GLUTEAL, OnWing, pelvic_pieces
 from kambin.phantom.raster import Piece
 from kambin.phantom.skin import SKIN_MM, SUPRASPINOUS_MM, build_trunk, skin_pieces
 from kambin.phantom.tissue import Tissue
@@ -207,6 +207,21 @@ def test_muscles_lie_on_both_sides_of_the_iliac_wing(change: dict[str, float]) -
         for side in Side:
             points = frame.world((upright * made.column.scale * np.array([[side.sign], [1.0], [1.0]])).T).T
             assert np.any([piece.shape(points) < 0 for piece in muscles], axis=0).mean() > 0.97
+
+
+@pytest.mark.parametrize("strength", [0.6, 1.0, 1.4])
+def test_the_strongest_gluteal_muscles_end_all_the_same(strength: float) -> None:
+    made = Made(MEAN.changed({"back_muscle_scale": strength, "posterior_fat_mm": 70.0, "trunk_width_mm": 500.0}))
+    frame = pelvic_frame(made.parameters, made.column)
+    wing = fitted_wing(made.parameters, made.column, frame)
+    muscle = OnWing(wing, _GLUTEAL, strength)
+    u, still = (a.ravel() for a in np.meshgrid(np.linspace(30.0, 100.0, 15), np.linspace(-60.0, 30.0, 15), indexing="ij"))
+    inside = wing.outline.level(u, still) < -10.0
+    u, still = u[inside], still[inside]
+    middle, tilt = wing.sheet(u, still)
+    for away, is_muscle in ((6.0, True), (40.0, False), (60.0, False), (90.0, False)):
+        points = out_of_chart(u, wing.stretched(still), middle + away * np.sqrt(1 + tilt))
+        assert ((muscle(points) < 0) == is_muscle).all(), away
 
 
 def test_flanks_are_each_patients_own_and_lie_between_fat_and_cavity() -> None:

@@ -26,12 +26,38 @@ from kambin.phantom.tissue import Material, Tissue
 
 _FAR_MM = 34.0
 """Further off than this the wing's tilt at the foot of a point says nothing any more."""
+_SPARE_MM = 2.0
+"""No muscle on the wing comes nearer to that."""
 _FASCIA_MM = 0.8
 """Of fat between the great gluteal muscle and those beneath it."""
-# At the rim, and the most; the depth below the rim at which half of what is between is reached; how far from the rim it ends; and from
-# which place of the chart on, counted forwards (the sacroiliac joint and what is behind it bear no iliacus).
-_GLUTEAL = (5.0, 36.0, 20.0, 1.0, -60.0)
-_ILIACUS = (5.0, 32.0, 24.0, 2.0, 16.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """What of one side of the iliac wing a muscle arises from, and how thick it lies there on the mean man.
+
+    Parameters
+    ----------
+    outside
+        1 for the outer side, -1 for the fossa.
+    rim_mm, most_mm, half_at_mm
+        Thickness from the wing's middle at the rim, the most it comes near to, and the depth below the rim at which it is amid both.
+    inset_mm
+        How far within the wing's outline it ends.
+    from_mm
+        The place of the chart at which it begins, counted forwards: the sacroiliac joint and what is behind it bear no iliacus.
+    """
+
+    outside: float
+    rim_mm: float
+    most_mm: float
+    half_at_mm: float
+    inset_mm: float
+    from_mm: float
+
+
+_GLUTEAL = Origin(outside=1.0, rim_mm=5.0, most_mm=36.0, half_at_mm=20.0, inset_mm=1.0, from_mm=-60.0)
+_ILIACUS = Origin(outside=-1.0, rim_mm=5.0, most_mm=32.0, half_at_mm=24.0, inset_mm=2.0, from_mm=16.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,23 +68,15 @@ class OnWing:
     ----------
     wing
         The bone.
-    outside
-        1 for the outer side, -1 for the fossa.
-    rim_mm, most_mm, half_at_mm
-        Thickness from the wing's middle at the rim, the most it comes near to, and the depth below the rim at which it is amid both.
-    inset_mm
-        How far within the wing's outline it ends.
-    from_mm
-        The place of the chart at which it begins, counted forwards.
+    origin
+        Where on it.
+    strength
+        How thick, against the mean man's; where that would be more than the wing's chart can tell, no thicker than it can.
     """
 
     wing: Wing
-    outside: float
-    rim_mm: float
-    most_mm: float
-    half_at_mm: float
-    inset_mm: float
-    from_mm: float
+    origin: Origin
+    strength: float
     slope: float = field(init=False)
 
     def __post_init__(self) -> None:
@@ -69,16 +87,18 @@ class OnWing:
         return self.wing.box
 
     def __call__(self, points: Points) -> Values:
-        kind = points.dtype.type
+        kind, origin = points.dtype.type, self.origin
         u, v, w = into_chart(points)
         v = self.wing.still(v)
         middle, tilt = self.wing.sheet(u, v)
         edge = self.wing.outline.level(u, v)
-        out = np.clip(kind(self.outside) * (w - middle), -_FAR_MM, _FAR_MM) / np.sqrt(1 + tilt)
-        deep = np.maximum(-edge - kind(self.inset_mm), 0)
-        thick = kind(self.rim_mm) + kind(self.most_mm - self.rim_mm) * deep / (deep + kind(self.half_at_mm))
-        behind = kind(self.from_mm) - u - kind(RIDGE) * v
-        level = smooth_maximum(out - thick, edge + kind(self.inset_mm), 6.0)
+        reach = kind(_FAR_MM) / np.sqrt(1 + tilt)
+        out = np.clip(kind(origin.outside) * (w - middle) / np.sqrt(1 + tilt), -reach, reach)
+        deep = np.maximum(-edge - kind(origin.inset_mm), 0)
+        more = kind(self.strength * (origin.most_mm - origin.rim_mm)) * deep / (deep + kind(origin.half_at_mm))
+        thick = np.minimum(kind(origin.rim_mm) + more, reach - kind(_SPARE_MM))
+        behind = kind(origin.from_mm) - u - kind(RIDGE) * v
+        level = smooth_maximum(out - thick, edge + kind(origin.inset_mm), 6.0)
         level = smooth_maximum(level, behind, 10.0)
         return np.asarray(smooth_maximum(level, -out - kind(1.0), 1.0))
 
@@ -128,10 +148,7 @@ def pelvic_pieces(parameters: PatientParameters, column: Column, under_skin: Fie
     """
     line, frame = column_line(parameters, column), pelvic_frame(parameters, column)
     wing = fitted_wing(parameters, column, frame)
-    outer, inner = (
-        OnWing(wing, sign, rim, rim + strong * (most - rim), *rest)
-        for sign, strong, (rim, most, *rest) in ((1.0, parameters.back_muscle_scale, _GLUTEAL), (-1.0, parameters.psoas_scale, _ILIACUS))
-    )
+    outer, inner = OnWing(wing, _GLUTEAL, parameters.back_muscle_scale), OnWing(wing, _ILIACUS, parameters.psoas_scale)
     pieces = []
     for side in Side:
         gluteal, iliacus = (Mirrored(shape, frame, side, column.scale) for shape in (outer, inner))
