@@ -67,19 +67,9 @@ def phantom(
             raise InputError("--output", "expected a folder to make, found none", hint="Give one with -o.")
         from kambin.pipeline.phantom import PhantomOrder, make_patients
 
+        voxels, view = _lengths("--spacing", spacing, 50.0), _lengths("--size", size, 2000.0)
         order = PhantomOrder(
-            seed,
-            count,
-            scanner,
-            _settings(settings),
-            mean,
-            _lengths("--spacing", spacing, 50.0),
-            not no_truth,
-            surfaces,
-            _lengths("--size", size, 2000.0),
-            _turns(turned),
-            level,
-            tissues,
+            seed, count, scanner, _settings(settings), mean, voxels, not no_truth, surfaces, view, _turns(turned), level, tissues
         )
         with progress_bar(quiet) as bar:
             folders = make_patients(order, output, overwrite=overwrite, progress=bar)

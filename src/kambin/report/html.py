@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kambin.anatomy.structures import Level
 from kambin.measurement.result import Measurements
@@ -19,6 +19,9 @@ from kambin.report.plan_pages import PlanPages, plan_pages
 from kambin.report.render3d import RenderingUnavailable, Stage
 from kambin.spine import MotionSegment, Severity, SpineModel
 from kambin.volume import Grid, Scan
+
+if TYPE_CHECKING:
+    import jinja2
 
 Progress = Callable[[str, float], None]
 
@@ -118,19 +121,6 @@ def _render(
     plans: PlanPages | None,
     no_views: str,
 ) -> str:
-    import jinja2
-    from markupsafe import Markup
-
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("kambin.report", "templates"),
-        autoescape=jinja2.select_autoescape(default=True, default_for_string=True),
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
-    environment.filters["gathered_doubts"] = tables.gathered_doubts
-    environment.filters["rounded"] = tables.rounded
-    environment.filters["drawing"] = Markup  # for SVG made here, whose words are escaped where they enter it
     names = [segment.name for segment in model.segments]
     doubts = all_doubts(model, measurements)
     other = [
@@ -138,7 +128,7 @@ def _render(
         for level in tables.levels_of(measurements, [*names, *model.missing_segments])
     ]
     own = {vertebra.level.value for vertebra in model.vertebrae if vertebra.level is not Level.S1}
-    return environment.get_template("report.html.j2").render(
+    return _template().render(
         title=title,
         today=date.today().isoformat(),
         version=_version(),
@@ -169,6 +159,23 @@ def _render(
         provenance=_provenance(model, measurements, scan),
         files=_files(model, scan),
     )
+
+
+def _template() -> jinja2.Template:
+    import jinja2
+    from markupsafe import Markup
+
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("kambin.report", "templates"),
+        autoescape=jinja2.select_autoescape(default=True, default_for_string=True),
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    environment.filters["gathered_doubts"] = tables.gathered_doubts
+    environment.filters["rounded"] = tables.rounded
+    environment.filters["drawing"] = Markup  # for SVG made here, whose words are escaped where they enter it
+    return environment.get_template("report.html.j2")
 
 
 def _facts(model: SpineModel, scan: Scan | None) -> list[tuple[str, str]]:
